@@ -1,0 +1,114 @@
+import { Schema } from "effect"
+import { QueueName } from "./Message.ts"
+
+const Count = Schema.NonNegativeInt
+const Milliseconds = Schema.NonNegative
+const CacheIdOrNull = Schema.NullOr(Schema.Number)
+
+/** What made a flush begin. */
+export const FlushTrigger = Schema.Literal("threshold", "interval", "request", "retry", "drain")
+export type FlushTrigger = typeof FlushTrigger.Type
+
+/** One batch left a queue: every entry of it is a row, was one already, or is quarantined. */
+export class BatchPersisted extends Schema.TaggedClass<BatchPersisted>()("BatchPersisted", {
+  queue: QueueName,
+  trigger: FlushTrigger,
+  /** The ids of the first and last entry that could be read, `null` when none could. */
+  first_cache_id: CacheIdOrNull,
+  last_cache_id: CacheIdOrNull,
+  persisted: Count,
+  duplicates: Count,
+  quarantined: Count,
+  duration_ms: Milliseconds,
+}) {}
+
+/** Why an entry could not become a row. */
+export const QuarantineReason = Schema.Literal(
+  "invalid_utf8",
+  "invalid_json",
+  "wrong_shape",
+  "refused_by_postgres",
+  "message_id_conflict",
+)
+export type QuarantineReason = typeof QuarantineReason.Type
+
+export class MessageQuarantined extends Schema.TaggedClass<MessageQuarantined>()("MessageQuarantined", {
+  queue: QueueName,
+  quarantine_id: Schema.Number,
+  cache_id: CacheIdOrNull,
+  reason: QuarantineReason,
+  sqlstate: Schema.NullOr(Schema.String),
+}) {}
+
+/** A quarantined message became a row, as it was or corrected. */
+export class QuarantineReplayed extends Schema.TaggedClass<QuarantineReplayed>()("QuarantineReplayed", {
+  queue: QueueName,
+  quarantine_id: Schema.Number,
+  message_id: Schema.String,
+  corrected: Schema.Boolean,
+}) {}
+
+export class QuarantineDiscarded extends Schema.TaggedClass<QuarantineDiscarded>()("QuarantineDiscarded", {
+  queue: QueueName,
+  quarantine_id: Schema.Number,
+}) {}
+
+export class RateLimitChanged extends Schema.TaggedClass<RateLimitChanged>()("RateLimitChanged", {
+  message_limit: Schema.Number,
+  window_seconds: Schema.Number,
+}) {}
+
+/** Valkey's counter was missing or behind the tables (it lost data, or went back in time) and was raised. */
+export class CounterReseeded extends Schema.TaggedClass<CounterReseeded>()("CounterReseeded", {
+  queue: QueueName,
+  /** `null` when the counter was missing. */
+  from: CacheIdOrNull,
+  to: Schema.Number,
+}) {}
+
+/** Flushing failed for a while. Recorded once, when it works again, because PostgreSQL itself may have been away. */
+export class FlushFailed extends Schema.TaggedClass<FlushFailed>()("FlushFailed", {
+  queue: QueueName,
+  reason: Schema.String,
+  attempts: Count,
+  started_at: Schema.String,
+  duration_ms: Milliseconds,
+}) {}
+
+export class FlushRecovered extends Schema.TaggedClass<FlushRecovered>()("FlushRecovered", {
+  queue: QueueName,
+}) {}
+
+export class DaemonStarted extends Schema.TaggedClass<DaemonStarted>()("DaemonStarted", {
+  instance_id: Schema.String,
+  version: Schema.String,
+}) {}
+
+export class DaemonStopped extends Schema.TaggedClass<DaemonStopped>()("DaemonStopped", {
+  instance_id: Schema.String,
+  public_remaining: Schema.NullOr(Count),
+  private_remaining: Schema.NullOr(Count),
+}) {}
+
+/** Everything that can have happened. */
+export const Event = Schema.Union(
+  BatchPersisted,
+  MessageQuarantined,
+  QuarantineReplayed,
+  QuarantineDiscarded,
+  RateLimitChanged,
+  CounterReseeded,
+  FlushFailed,
+  FlushRecovered,
+  DaemonStarted,
+  DaemonStopped,
+)
+export type Event = typeof Event.Type
+
+/** An event as the journal keeps it. Positions grow in the order in which events became visible. */
+export const RecordedEvent = Schema.Struct({
+  position: Schema.Number,
+  recorded_at: Schema.String,
+  event: Event,
+})
+export type RecordedEvent = typeof RecordedEvent.Type

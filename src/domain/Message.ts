@@ -1,0 +1,130 @@
+import { Schema } from "effect"
+import { byteLength, nonEmpty, storableCharacters, StorableText } from "./Text.ts"
+import { Timestamp } from "./Timestamp.ts"
+
+/** The two streams of messages. Each has its own queue, counter, flusher and table. */
+export const QueueName = Schema.Literal("public", "private")
+export type QueueName = typeof QueueName.Type
+
+export const queueNames: ReadonlyArray<QueueName> = QueueName.literals
+
+/** The last position that a queue's counter gave: a positive integer up to 2^53 - 1. It orders; it identifies nothing. */
+export const CacheId = Schema.Number.annotations({ message: () => "must be a number" }).pipe(
+  Schema.filter((id) => (Number.isSafeInteger(id) && id >= 0) || "must be an integer from 0 to 2^53 - 1", {
+    identifier: "CacheId",
+    jsonSchema: { type: "integer", minimum: 0, maximum: Number.MAX_SAFE_INTEGER },
+  }),
+)
+
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
+
+/** What makes two messages the same: a UUID in any version, in lower case as PostgreSQL prints it. */
+export const MessageId = Schema.transform(
+  Schema.String.annotations({ message: () => "must be a string" }).pipe(
+    Schema.filter(
+      (text) => uuid.test(text) || "must be a UUID such as 0199c1c3-7a3e-7c55-9d2b-6f2a3f0c9d11",
+      {
+        jsonSchema: { type: "string", format: "uuid" },
+      },
+    ),
+  ),
+  Schema.String,
+  { strict: true, decode: (text) => text.toLowerCase(), encode: (text) => text },
+).annotations({ identifier: "MessageId" })
+
+/** The most that one message text may be, in bytes of UTF-8. */
+export const maximumMessageBytes = 64 * 1024
+
+const mustBeAnObject = () => "must be an object"
+
+const UserId = storableCharacters(36)
+const Username = storableCharacters(64)
+const Channel = storableCharacters(24)
+
+const DraftText = nonEmpty(StorableText).pipe(
+  Schema.filter(
+    (text) =>
+      // A UTF-16 unit never takes more than three bytes, so that most texts need not be encoded to be measured.
+      text.length * 3 <= maximumMessageBytes ||
+      byteLength(text) <= maximumMessageBytes ||
+      `must be at most ${maximumMessageBytes} bytes long in UTF-8`,
+  ),
+)
+
+const DraftIdentity = {
+  message_id: Schema.optional(MessageId),
+  authored_at: Schema.optional(Timestamp),
+}
+
+/** What a publisher gives of a public message. `message_id` and `authored_at` are filled in when absent. */
+export const PublicMessageDraft = Schema.Struct({
+  owner_id: nonEmpty(UserId),
+  username: nonEmpty(Username),
+  channel: nonEmpty(Channel),
+  message: DraftText,
+  ...DraftIdentity,
+}).annotations({ identifier: "PublicMessageDraft", message: mustBeAnObject })
+export type PublicMessageDraft = typeof PublicMessageDraft.Type
+
+/** What a publisher gives of a private message from `owner_id` to `recipient_id`. */
+export const PrivateMessageDraft = Schema.Struct({
+  owner_id: nonEmpty(UserId),
+  username: nonEmpty(Username),
+  recipient_id: nonEmpty(UserId),
+  recipient: nonEmpty(Username),
+  message: DraftText,
+  ...DraftIdentity,
+}).annotations({ identifier: "PrivateMessageDraft", message: mustBeAnObject })
+export type PrivateMessageDraft = typeof PrivateMessageDraft.Type
+
+/**
+ * A public message as it is queued and stored. Wider than the draft: whatever PostgreSQL can store is a message,
+ * also when another program queued it without our rules about empty or long texts.
+ */
+export const PublicMessage = Schema.Struct({
+  message_id: MessageId,
+  owner_id: UserId,
+  username: Username,
+  channel: Channel,
+  message: StorableText,
+  authored_at: Timestamp,
+}).annotations({ identifier: "PublicMessage", message: mustBeAnObject })
+export type PublicMessage = typeof PublicMessage.Type
+
+/** A private message as it is queued and stored. */
+export const PrivateMessage = Schema.Struct({
+  message_id: MessageId,
+  owner_id: UserId,
+  username: Username,
+  recipient_id: UserId,
+  recipient: Username,
+  message: StorableText,
+  authored_at: Timestamp,
+}).annotations({ identifier: "PrivateMessage", message: mustBeAnObject })
+export type PrivateMessage = typeof PrivateMessage.Type
+
+export type Message = PublicMessage | PrivateMessage
+
+/** A message with the position that the cache gave it, as readers get it. */
+export const CachedPublicMessage = Schema.Struct({ cache_id: CacheId, ...PublicMessage.fields }).annotations({
+  identifier: "CachedPublicMessage",
+})
+export type CachedPublicMessage = typeof CachedPublicMessage.Type
+
+export const CachedPrivateMessage = Schema.Struct({
+  cache_id: CacheId,
+  ...PrivateMessage.fields,
+}).annotations({
+  identifier: "CachedPrivateMessage",
+})
+export type CachedPrivateMessage = typeof CachedPrivateMessage.Type
+
+export type CachedMessage = CachedPublicMessage | CachedPrivateMessage
+
+/** What a publisher learns of a message that was taken. From here on the message cannot be lost. */
+export const Accepted = Schema.Struct({
+  cache_id: CacheId,
+  message_id: Schema.String,
+  authored_at: Schema.String,
+}).annotations({ identifier: "Accepted" })
+export type Accepted = typeof Accepted.Type

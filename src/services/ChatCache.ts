@@ -1,0 +1,82 @@
+import { Context, type Effect, type Either, type Stream } from "effect"
+import type {
+  CacheUnavailable,
+  InvalidRateLimitSettings,
+  ShuttingDown,
+  StoreError,
+} from "../domain/Errors.ts"
+import type { RecordedEvent } from "../domain/Event.ts"
+import type {
+  Accepted,
+  CachedPrivateMessage,
+  CachedPublicMessage,
+  PrivateMessageDraft,
+  PublicMessageDraft,
+  QueueName,
+} from "../domain/Message.ts"
+import type { RateLimitSettings } from "../domain/RateLimit.ts"
+import type { DrainReport, FlushError, FlushReport } from "./Flusher.ts"
+import type { PublishError } from "./Publisher.ts"
+import type { Quarantine } from "./Quarantine.ts"
+import type { Readiness, StatusReport } from "./Status.ts"
+
+/** Everything that chat-cache does, for applications and for its own doors. */
+export class ChatCache extends Context.Tag("chat-cache/ChatCache")<
+  ChatCache,
+  {
+    /** Takes a public message. Once it is accepted it cannot be lost, and ends in PostgreSQL exactly once. */
+    readonly publish: (draft: PublicMessageDraft) => Effect.Effect<Accepted, PublishError>
+
+    /** Takes a private message. One to oneself is cached once. */
+    readonly publishPrivate: (draft: PrivateMessageDraft) => Effect.Effect<Accepted, PublishError>
+
+    /** Takes many public messages. Each has its own outcome, in order; none depends on another's. */
+    readonly publishAll: (
+      drafts: ReadonlyArray<unknown>,
+    ) => Effect.Effect<ReadonlyArray<Either.Either<Accepted, PublishError>>>
+
+    readonly publishAllPrivate: (
+      drafts: ReadonlyArray<unknown>,
+    ) => Effect.Effect<ReadonlyArray<Either.Either<Accepted, PublishError>>>
+
+    /** The newest public messages, oldest first, at most `limit` of the `maxCacheSize` that are kept. */
+    readonly recent: (limit?: number) => Effect.Effect<ReadonlyArray<CachedPublicMessage>, CacheUnavailable>
+
+    /** The newest private messages that the user sent or received, oldest first. */
+    readonly recentPrivate: (
+      userId: string,
+      limit?: number,
+    ) => Effect.Effect<ReadonlyArray<CachedPrivateMessage>, CacheUnavailable>
+
+    /**
+     * Drops the private cache of one user, or of all without one. Queued and stored messages stay.
+     * Returns the number of caches dropped.
+     */
+    readonly clearPrivate: (userId?: string) => Effect.Effect<number, CacheUnavailable>
+
+    /** Moves both queues into PostgreSQL now. Fails when one of them did not get to its end; the rest stays queued. */
+    readonly flush: Effect.Effect<Readonly<Record<QueueName, FlushReport>>, FlushError | ShuttingDown>
+
+    readonly rateLimitSettings: Effect.Effect<RateLimitSettings, CacheUnavailable>
+
+    /** Takes effect for every process from the next message on, and survives restarts. */
+    readonly updateRateLimitSettings: (
+      messageLimit: number,
+      windowSeconds: number,
+    ) => Effect.Effect<RateLimitSettings, InvalidRateLimitSettings | CacheUnavailable | StoreError>
+
+    readonly quarantine: Quarantine["Type"]
+
+    readonly status: Effect.Effect<StatusReport>
+    readonly readiness: Effect.Effect<Readiness>
+
+    /** The journal from a position on, in order, ending with what is recorded now. */
+    readonly events: (after?: number) => Stream.Stream<RecordedEvent, StoreError>
+
+    /**
+     * Takes no more messages, finishes those under way and drains both queues, before the shutdown deadline. Closing
+     * the layer does the same. Repeating it returns the same reports.
+     */
+    readonly shutdown: Effect.Effect<Readonly<Record<QueueName, DrainReport>>>
+  }
+>() {}

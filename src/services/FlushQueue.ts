@@ -1,0 +1,49 @@
+import { Context, type Effect } from "effect"
+import type { Entry } from "../domain/Entry.ts"
+import type { CacheUnavailable, CounterMissing } from "../domain/Errors.ts"
+import type { QueueName } from "../domain/Message.ts"
+
+/**
+ * The logs of messages that PostgreSQL does not have yet. Entries are appended at the tail by `MessageCache.append`
+ * and leave at the head by `acknowledge`, after PostgreSQL has committed them; nothing else removes one.
+ */
+export class FlushQueue extends Context.Tag("chat-cache/FlushQueue")<
+  FlushQueue,
+  {
+    /** Reads from the head without removing: at most `entries`, and no more after `bytes` are exceeded; at least one. */
+    readonly head: (
+      queue: QueueName,
+      limit: { readonly entries: number; readonly bytes: number },
+    ) => Effect.Effect<ReadonlyArray<Entry>, CacheUnavailable>
+
+    /**
+     * Removes from the head exactly these entries, recognised by their content. Entries that are no longer there
+     * (somebody else acknowledged them, the server lost its data) are passed over; others are never removed, so that
+     * repeating or omitting the call is harmless. Works when the server is out of memory.
+     *
+     * @param entries what `head` returned, in that order
+     * @returns the number of entries removed
+     */
+    readonly acknowledge: (
+      queue: QueueName,
+      entries: ReadonlyArray<Entry>,
+    ) => Effect.Effect<number, CacheUnavailable>
+
+    readonly length: (queue: QueueName) => Effect.Effect<number, CacheUnavailable>
+
+    /** The last id given, or `undefined` when the counter is missing. */
+    readonly lastCacheId: (queue: QueueName) => Effect.Effect<number | undefined, CacheUnavailable>
+
+    /**
+     * Raises the counter to `floor`, or to the id of the queue's last entry where that is higher; never lowers it.
+     * Creates it when it is missing. Returns the value before (`undefined`: it was missing) and after.
+     */
+    readonly raiseCounter: (
+      queue: QueueName,
+      floor: number,
+    ) => Effect.Effect<{ readonly before: number | undefined; readonly after: number }, CacheUnavailable>
+
+    /** Gives the next id of the queue's counter without a message, for a replayed one that had none. */
+    readonly nextCacheId: (queue: QueueName) => Effect.Effect<number, CacheUnavailable | CounterMissing>
+  }
+>() {}

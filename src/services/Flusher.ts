@@ -1,0 +1,60 @@
+import { Context, type Effect } from "effect"
+import type {
+  BooksOutOfBalance,
+  CacheUnavailable,
+  SchemaSuspected,
+  ShuttingDown,
+  StoreError,
+} from "../domain/Errors.ts"
+import type { QueueName } from "../domain/Message.ts"
+
+/** Why a flush did not come to its end. What was not acknowledged stays queued. */
+export type FlushError = StoreError | CacheUnavailable | SchemaSuspected | BooksOutOfBalance
+
+/** What one flush did, over all its batches. */
+export interface FlushReport {
+  readonly persisted: number
+  /** Entries that were rows already, such as those of a batch that was committed but not acknowledged. */
+  readonly duplicates: number
+  readonly quarantined: number
+  /** Entries still in the queue. */
+  readonly remaining: number
+}
+
+export interface DrainReport {
+  readonly persisted: number
+  readonly duplicates: number
+  readonly quarantined: number
+  /** Entries still in the queue, `undefined` when Valkey could not be asked. */
+  readonly remaining: number | undefined
+  /** True when everything that was queued when the drain began has left the queue. */
+  readonly complete: boolean
+}
+
+export interface FlushProblem {
+  readonly reason: string
+  readonly attempts: number
+  /** RFC 3339, UTC. */
+  readonly since: string
+}
+
+/** Moves both queues into PostgreSQL: one actor each, woken by length, by time, by request and by shutdown. */
+export class Flusher extends Context.Tag("chat-cache/Flusher")<
+  Flusher,
+  {
+    /** Works off everything that the queue holds now. Fails with the error that stopped it. */
+    readonly flush: (queue: QueueName) => Effect.Effect<FlushReport, FlushError | ShuttingDown>
+
+    /** Tells the queue's actor how long the queue is. Never waits. */
+    readonly notifyLength: (queue: QueueName, length: number) => Effect.Effect<void>
+
+    /** What keeps the queue from being flushed at the moment, `undefined` when nothing does. */
+    readonly problem: (queue: QueueName) => Effect.Effect<FlushProblem | undefined>
+
+    /**
+     * Works off what both queues hold now, trying again until the shutdown deadline, then stops for good.
+     * Repeating it returns the same reports.
+     */
+    readonly drain: Effect.Effect<Readonly<Record<QueueName, DrainReport>>>
+  }
+>() {}

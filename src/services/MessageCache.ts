@@ -1,0 +1,59 @@
+import { Context, type Effect } from "effect"
+import type { Entry } from "../domain/Entry.ts"
+import type { CacheUnavailable, CounterMissing } from "../domain/Errors.ts"
+import type { QueueName } from "../domain/Message.ts"
+
+/** A valid message on its way in. Only text that our own `JSON.stringify` made may be a payload: it is spliced. */
+export interface Publication {
+  readonly payload: string
+  /** Whose rate limit counts it, and for a private message one of the two whose recent cache shows it. */
+  readonly ownerId: string
+  /** The other one; absent for a public message. May equal `ownerId`: then the message is cached once. */
+  readonly recipientId?: string
+}
+
+export type AppendOutcome =
+  | { readonly _tag: "Appended"; readonly cacheId: number }
+  | { readonly _tag: "Limited"; readonly retryAfterMs: number }
+  | { readonly _tag: "Full" }
+  /** This message alone could not be taken, for a reason of Valkey's, such as a key of the wrong type. */
+  | { readonly _tag: "Refused"; readonly reason: string }
+
+export interface AppendReply {
+  /** One outcome per publication, in order. */
+  readonly outcomes: ReadonlyArray<AppendOutcome>
+  /** Length of the flush queue afterwards. */
+  readonly queueLength: number
+}
+
+/** The most publications of one `append`. */
+export const maximumAppend = 1000
+
+/** The recent messages, and the one door to the flush queues. */
+export class MessageCache extends Context.Tag("chat-cache/MessageCache")<
+  MessageCache,
+  {
+    /**
+     * Takes up to `maximumAppend` messages in one atomic step: each is counted against its owner's rate limit, gets
+     * the next id, and is appended to the flush queue and to its recent cache(s), which keep the newest
+     * `maxCacheSize`. A message that is limited leaves no trace but its count; one that finds the queue full leaves
+     * none at all. With `CounterMissing` nothing was executed.
+     */
+    readonly append: (
+      queue: QueueName,
+      publications: ReadonlyArray<Publication>,
+    ) => Effect.Effect<AppendReply, CacheUnavailable | CounterMissing>
+
+    /** The recent public entries, oldest first, at most `maxCacheSize`, as they are: not decoded, not de-duplicated. */
+    readonly recent: Effect.Effect<ReadonlyArray<Entry>, CacheUnavailable>
+
+    /** The recent entries that the user sent or received, in the same form. */
+    readonly recentPrivate: (userId: string) => Effect.Effect<ReadonlyArray<Entry>, CacheUnavailable>
+
+    /** Drops one user's private cache. Returns the number of caches dropped: 0 or 1. Queues are not touched. */
+    readonly clearPrivate: (userId: string) => Effect.Effect<number, CacheUnavailable>
+
+    /** Drops every private cache, in steps that never block the server. Returns the number of caches dropped. */
+    readonly clearAllPrivate: Effect.Effect<number, CacheUnavailable>
+  }
+>() {}

@@ -1,0 +1,88 @@
+import { Context, type Effect } from "effect"
+import type { QuarantineEntryNotFound, RowsRefused, StoreError } from "../domain/Errors.ts"
+import type { Event } from "../domain/Event.ts"
+import type { CachedMessage, QueueName } from "../domain/Message.ts"
+import type { NewQuarantineEntry, QuarantineEntry } from "../domain/Quarantine.ts"
+
+export interface InsertReport {
+  /** Rows added. */
+  readonly inserted: number
+  /** Indexes of the messages whose `message_id` is stored with other content. They were not added. */
+  readonly conflicts: ReadonlyArray<number>
+}
+
+/** What can be done inside one transaction. All of it becomes visible together, or none of it. */
+export interface StoreTransaction {
+  /**
+   * Waits (at most a second, then `StoreUnavailable`) until no other transaction holds the queue's lock, and holds it
+   * until the end. It keeps batches of several daemons in order; no safety rests on it.
+   */
+  readonly lockQueue: (queue: QueueName) => Effect.Effect<void, StoreError>
+
+  /**
+   * Adds the messages that are not stored yet, in one statement. A message that is already stored with the same
+   * content (`cache_id` does not count) is passed over. With `RowsRefused` none of these messages was added, and the
+   * transaction goes on as if the call had not been made.
+   */
+  readonly insert: (
+    queue: QueueName,
+    messages: ReadonlyArray<CachedMessage>,
+  ) => Effect.Effect<InsertReport, RowsRefused | StoreError>
+
+  /** Adds open quarantine entries. Returns their ids, in order. */
+  readonly quarantine: (
+    queue: QueueName,
+    entries: ReadonlyArray<NewQuarantineEntry>,
+  ) => Effect.Effect<ReadonlyArray<number>, StoreError>
+
+  /** Reads a quarantine entry and keeps other transactions from resolving it meanwhile. */
+  readonly lockQuarantineEntry: (
+    id: number,
+  ) => Effect.Effect<QuarantineEntry, QuarantineEntryNotFound | StoreError>
+
+  readonly resolveQuarantineEntry: (
+    id: number,
+    status: "replayed" | "discarded",
+  ) => Effect.Effect<void, StoreError>
+
+  /** Appends events to the journal, in order. Other writers of the journal wait until this transaction ends. */
+  readonly journal: (events: ReadonlyArray<Event>) => Effect.Effect<void, StoreError>
+
+  /** The greatest `cache_id` stored, 0 when there is none. */
+  readonly greatestCacheId: (queue: QueueName) => Effect.Effect<number, StoreError>
+}
+
+export interface QuarantineFilter {
+  readonly queue?: QueueName | undefined
+  readonly status?: QuarantineEntry["status"] | undefined
+  /** Only entries with a greater id. */
+  readonly after?: number | undefined
+  readonly limit: number
+}
+
+/** PostgreSQL: messages, quarantine and journal, changed only in transactions. */
+export class MessageStore extends Context.Tag("chat-cache/MessageStore")<
+  MessageStore,
+  {
+    /**
+     * Runs the body in one transaction: COMMIT when it succeeds, ROLLBACK when it fails or is interrupted.
+     * `StoreUnavailable` may mean that the reply to COMMIT was lost: running the body again is harmless, because what
+     * is stored already is passed over. Ends within the store's deadline even if the server hangs.
+     */
+    readonly transaction: <A, E>(
+      body: (transaction: StoreTransaction) => Effect.Effect<A, E>,
+    ) => Effect.Effect<A, E | StoreError>
+
+    /** The greatest `cache_id` stored or quarantined, 0 when there is none. */
+    readonly greatestCacheId: (queue: QueueName) => Effect.Effect<number, StoreError>
+
+    /** Quarantine entries by ascending id. */
+    readonly quarantineEntries: (
+      filter: QuarantineFilter,
+    ) => Effect.Effect<ReadonlyArray<QuarantineEntry>, StoreError>
+
+    readonly quarantineEntry: (
+      id: number,
+    ) => Effect.Effect<QuarantineEntry, QuarantineEntryNotFound | StoreError>
+  }
+>() {}
