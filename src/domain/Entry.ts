@@ -23,9 +23,12 @@ const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 /** The namespace of the ids derived for entries that were written without a `message_id`. */
 const derivedIdNamespace = "3d9c9e40-6a3b-5d0e-9a53-4f2d0f1f7c55"
 
+const asObject = { message: () => "must be an object" }
+
+/** `data` is annotated here, too: `omit` drops what was annotated, and the default text quotes the input. */
 const decoder = <A extends object, I>(data: Schema.Schema<A, I>) =>
   decodeWithProblems(
-    Schema.Struct({ cache_id: CacheId, data }).annotations({ message: () => "must be an object" }),
+    Schema.Struct({ cache_id: CacheId, data: data.annotations(asObject) }).annotations(asObject),
   )
 
 const decoders = {

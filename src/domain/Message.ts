@@ -51,9 +51,10 @@ const DraftText = nonEmpty(StorableText).pipe(
   ),
 )
 
+/** `exact`, because the alternative `undefined` would add a problem of its own, and one that quotes the input. */
 const DraftIdentity = {
-  message_id: Schema.optional(MessageId),
-  authored_at: Schema.optional(Timestamp),
+  message_id: Schema.optionalWith(MessageId, { exact: true }),
+  authored_at: Schema.optionalWith(Timestamp, { exact: true }),
 }
 
 /** What a publisher gives of a public message. `message_id` and `authored_at` are filled in when absent. */

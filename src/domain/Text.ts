@@ -1,14 +1,14 @@
 import { Schema } from "effect"
 
-/** Number of characters as PostgreSQL counts them for `varchar(n)`: Unicode code points, not UTF-16 units. */
+/**
+ * Number of characters as PostgreSQL counts them for `varchar(n)`: Unicode code points, not UTF-16 units.
+ * A lone surrogate counts as one, like the U+FFFD that encoding makes of it.
+ */
 export const characterCount = (text: string): number => {
-  let count = text.length
-  for (let index = 0; index < text.length - 1; index++) {
-    const unit = text.charCodeAt(index)
-    if (unit >= 0xd800 && unit <= 0xdbff) {
-      count--
-      index++
-    }
+  let count = 0
+  for (let index = 0; index < text.length; index++) {
+    if (text.codePointAt(index)! > 0xffff) index++
+    count++
   }
   return count
 }

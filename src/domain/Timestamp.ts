@@ -53,7 +53,9 @@ export const timestampProblem = (text: string): string | undefined => {
   if (offsetMinutes > 59 || offset > greatestOffsetMinutes) return "must have an offset of at most 15:59"
   const local = millisecondsOf({ year, month, day, hour, minute, second })
   const instant = match[7] === "-" ? local + offset * 60_000 : local - offset * 60_000
-  if (instant < firstInstant || instant > lastInstant) return "must lie within the years 1 to 9999 in UTC"
+  // PostgreSQL has no year 0, not even to read a timestamp from whose instant lies in the year 1.
+  if (year === 0 || instant < firstInstant || instant > lastInstant)
+    return "must lie within the years 1 to 9999, as written and in UTC"
   return undefined
 }
 
