@@ -1,0 +1,209 @@
+/**
+ * `MessageCache`, `FlushQueue` and `RateLimitStore` over one state in memory, which takes the place of Valkey.
+ *
+ * For tests and for trying things out: it is the model that the Valkey layers are compared with, and it keeps nothing
+ * when the process ends. Time is Effect's clock.
+ */
+import { Clock, Context, Effect, Layer } from "effect"
+import type { Entry } from "../domain/Entry.ts"
+import { CounterMissing } from "../domain/Errors.ts"
+import type { QueueName } from "../domain/Message.ts"
+import type { RateLimitSettings } from "../domain/RateLimit.ts"
+import { FlushQueue } from "../services/FlushQueue.ts"
+import {
+  type AppendOutcome,
+  type AppendReply,
+  maximumAppend,
+  MessageCache,
+  type Publication,
+} from "../services/MessageCache.ts"
+import { RateLimitStore } from "../services/RateLimitStore.ts"
+import { Settings } from "../services/Settings.ts"
+
+interface Limiter {
+  count: number
+  endsAt: number
+}
+
+interface State {
+  queues: Record<QueueName, Array<Entry>>
+  counters: Record<QueueName, number | undefined>
+  recent: ReadonlyArray<Entry>
+  recentPrivate: Map<string, ReadonlyArray<Entry>>
+  limiters: Map<string, Limiter>
+  rateLimit: (RateLimitSettings & { readonly position: number }) | undefined
+}
+
+const emptyState = (): State => ({
+  queues: { public: [], private: [] },
+  counters: { public: undefined, private: undefined },
+  recent: [],
+  recentPrivate: new Map(),
+  limiters: new Map(),
+  rateLimit: undefined,
+})
+
+const encoder = new TextEncoder()
+
+const hex = (entry: Entry): string => Buffer.from(entry).toString("hex")
+
+const idOf = (entry: Entry): number => {
+  const id = Number(/^\s*\{\s*"cache_id"\s*:\s*(\d+)/.exec(Buffer.from(entry).toString("latin1"))?.[1] ?? 0)
+  return Number.isSafeInteger(id) ? id : 0
+}
+
+/** Counts one message of a user. Returns the milliseconds to wait when it is over the limit. */
+const countMessage = (
+  state: State,
+  userId: string,
+  limit: RateLimitSettings,
+  now: number,
+): number | undefined => {
+  const window = limit.window_seconds * 1000
+  const running = state.limiters.get(userId)
+  const limiter = running !== undefined && running.endsAt > now ? running : { count: 0, endsAt: now + window }
+  limiter.count++
+  limiter.endsAt = Math.min(limiter.endsAt, now + window)
+  state.limiters.set(userId, limiter)
+  return limiter.count > limit.message_limit ? limiter.endsAt - now : undefined
+}
+
+const makeMessageCache = (state: State, settings: typeof Settings.Service): typeof MessageCache.Service => {
+  const push = (cache: ReadonlyArray<Entry>, entry: Entry) => [...cache, entry].slice(-settings.maxCacheSize)
+
+  const remember = (queue: QueueName, publication: Publication, entry: Entry): void => {
+    if (queue === "public") {
+      state.recent = push(state.recent, entry)
+      return
+    }
+    for (const userId of new Set([publication.ownerId, publication.recipientId ?? publication.ownerId])) {
+      state.recentPrivate.set(userId, push(state.recentPrivate.get(userId) ?? [], entry))
+    }
+  }
+
+  const take = (queue: QueueName, publication: Publication, now: number): AppendOutcome => {
+    const entries = state.queues[queue]
+    if (entries.length >= settings.maxQueueLength) return { _tag: "Full" }
+    const wait = countMessage(state, publication.ownerId, state.rateLimit ?? settings.rateLimit, now)
+    if (wait !== undefined) return { _tag: "Limited", retryAfterMs: wait }
+    const cacheId = (state.counters[queue] ?? 0) + 1
+    const entry = encoder.encode(`{"cache_id":${cacheId},"data":${publication.payload}}`)
+    state.counters[queue] = cacheId
+    entries.push(entry)
+    remember(queue, publication, entry)
+    return { _tag: "Appended", cacheId }
+  }
+
+  return MessageCache.of({
+    append: Effect.fn("MessageCache.append")(function* (queue, publications) {
+      if (publications.length > maximumAppend) {
+        return yield* Effect.dieMessage(`append takes at most ${maximumAppend} publications`)
+      }
+      if (state.counters[queue] === undefined) return yield* new CounterMissing({ queue })
+      const now = yield* Clock.currentTimeMillis
+      const outcomes = publications.map((publication) => take(queue, publication, now))
+      return { outcomes, queueLength: state.queues[queue].length } satisfies AppendReply
+    }),
+    recent: Effect.sync(() => state.recent),
+    recentPrivate: (userId) => Effect.sync(() => state.recentPrivate.get(userId) ?? []),
+    clearPrivate: (userId) => Effect.sync(() => (state.recentPrivate.delete(userId) ? 1 : 0)),
+    clearAllPrivate: Effect.sync(() => {
+      const cleared = state.recentPrivate.size
+      state.recentPrivate.clear()
+      return cleared
+    }),
+  })
+}
+
+const makeFlushQueue = (state: State): typeof FlushQueue.Service => {
+  const readHead = (
+    queue: QueueName,
+    limit: { readonly entries: number; readonly bytes: number },
+  ): ReadonlyArray<Entry> => {
+    const head: Array<Entry> = []
+    let bytes = 0
+    for (const entry of state.queues[queue].slice(0, limit.entries)) {
+      bytes += entry.length
+      if (bytes > limit.bytes && head.length > 0) break
+      head.push(entry)
+    }
+    return head
+  }
+
+  const removeFromHead = (queue: QueueName, entries: ReadonlyArray<Entry>): number => {
+    const removable = new Map<string, number>()
+    for (const entry of entries) removable.set(hex(entry), (removable.get(hex(entry)) ?? 0) + 1)
+    let removed = 0
+    for (const entry of state.queues[queue]) {
+      const left = removable.get(hex(entry)) ?? 0
+      if (left === 0) break
+      removable.set(hex(entry), left - 1)
+      removed++
+    }
+    state.queues[queue].splice(0, removed)
+    return removed
+  }
+
+  return FlushQueue.of({
+    head: (queue, limit) => Effect.sync(() => readHead(queue, limit)),
+    acknowledge: (queue, entries) => Effect.sync(() => removeFromHead(queue, entries)),
+    length: (queue) => Effect.sync(() => state.queues[queue].length),
+    lastCacheId: (queue) => Effect.sync(() => state.counters[queue]),
+    raiseCounter: (queue, floor) =>
+      Effect.sync(() => {
+        const before = state.counters[queue]
+        const newest = state.queues[queue].at(-1)
+        const after = Math.max(before ?? 0, floor, newest === undefined ? 0 : idOf(newest))
+        state.counters[queue] = after
+        return { before, after }
+      }),
+    nextCacheId: (queue) =>
+      Effect.suspend(() => {
+        const held = state.counters[queue]
+        if (held === undefined) return new CounterMissing({ queue })
+        state.counters[queue] = held + 1
+        return Effect.succeed(held + 1)
+      }),
+  })
+}
+
+const makeRateLimitStore = (state: State): typeof RateLimitStore.Service =>
+  RateLimitStore.of({
+    settings: Effect.sync(() =>
+      state.rateLimit === undefined
+        ? undefined
+        : { message_limit: state.rateLimit.message_limit, window_seconds: state.rateLimit.window_seconds },
+    ),
+    apply: (next, position) =>
+      Effect.map(Clock.currentTimeMillis, (now) => {
+        if (state.rateLimit !== undefined && state.rateLimit.position >= position) return
+        state.rateLimit = { ...next, position }
+        for (const limiter of state.limiters.values()) {
+          limiter.endsAt = Math.min(limiter.endsAt, now + next.window_seconds * 1000)
+        }
+      }),
+  })
+
+/** The three ports over a new, empty state, and a way to lose all of it, as FLUSHALL does. */
+export const make = Effect.gen(function* () {
+  const settings = yield* Settings
+  const state = emptyState()
+  return {
+    messageCache: makeMessageCache(state, settings),
+    flushQueue: makeFlushQueue(state),
+    rateLimitStore: makeRateLimitStore(state),
+    wipe: Effect.sync(() => {
+      Object.assign(state, emptyState())
+    }),
+  }
+})
+
+export const layer: Layer.Layer<MessageCache | FlushQueue | RateLimitStore, never, Settings> =
+  Layer.effectContext(
+    Effect.map(make, ({ messageCache, flushQueue, rateLimitStore }) =>
+      Context.make(MessageCache, messageCache).pipe(
+        Context.add(FlushQueue, flushQueue),
+        Context.add(RateLimitStore, rateLimitStore),
+      ),
+    ),
+  )

@@ -1,0 +1,90 @@
+import { Effect, Layer } from "effect"
+import { createHash } from "node:crypto"
+import type { Entry } from "../domain/Entry.ts"
+import type { QueueName } from "../domain/Message.ts"
+import { FlushQueue } from "../services/FlushQueue.ts"
+import { Settings } from "../services/Settings.ts"
+import { Valkey } from "../services/Valkey.ts"
+import { orCounterMissing } from "./valkey/Failure.ts"
+import * as Keys from "./valkey/Keys.ts"
+import * as Script from "./valkey/Script.ts"
+
+const sha1 = (entry: Entry): string => createHash("sha1").update(entry).digest("hex")
+
+const make = Effect.gen(function* () {
+  const valkey = yield* Valkey
+  const keys = Keys.make((yield* Settings).keyPrefix)
+  const readHead = yield* Script.load("readHead-1")
+  const acknowledgeBatch = yield* Script.load("acknowledgeBatch-1")
+  const acknowledgeEntries = yield* Script.load("acknowledgeEntries-1")
+  const raise = yield* Script.load("raiseCounter-2")
+  const takeCacheId = yield* Script.load("takeCacheId-1")
+
+  const head = Effect.fn("FlushQueue.head")(function* (
+    queue: QueueName,
+    limit: { readonly entries: number; readonly bytes: number },
+  ) {
+    const reply = yield* valkey.runForBytes(
+      "read queue",
+      readHead,
+      [keys.flushQueue[queue]],
+      [limit.entries, limit.bytes],
+    )
+    return reply as ReadonlyArray<Entry>
+  })
+
+  const acknowledge = Effect.fn("FlushQueue.acknowledge")(function* (
+    queue: QueueName,
+    entries: ReadonlyArray<Entry>,
+  ) {
+    const [first] = entries
+    const last = entries.at(-1)
+    if (first === undefined || last === undefined) return 0
+    const key = [keys.flushQueue[queue]]
+    const removed = yield* valkey.run("acknowledge", acknowledgeBatch, key, [
+      entries.length,
+      sha1(first),
+      sha1(last),
+    ])
+    if (removed !== -1) return removed as number
+    return (yield* valkey.run("acknowledge", acknowledgeEntries, key, entries.map(sha1))) as number
+  })
+
+  const lastCacheId = Effect.fn("FlushQueue.lastCacheId")(function* (queue: QueueName) {
+    const held = yield* valkey.send("read counter", ["get", keys.counter[queue]])
+    return held === null ? undefined : Number(held)
+  })
+
+  const raiseCounter = Effect.fn("FlushQueue.raiseCounter")(function* (queue: QueueName, floor: number) {
+    const reply = yield* valkey.run(
+      "raise counter",
+      raise,
+      [keys.counter[queue], keys.flushQueue[queue]],
+      [floor],
+    )
+    const [before, after] = reply as [string | null, string]
+    return { before: before === null ? undefined : Number(before), after: Number(after) }
+  })
+
+  const nextCacheId = Effect.fn("FlushQueue.nextCacheId")((queue: QueueName) =>
+    valkey.run("take id", takeCacheId, [keys.counter[queue]], []).pipe(
+      Effect.map((id) => id as number),
+      Effect.mapError(orCounterMissing(queue)),
+    ),
+  )
+
+  return FlushQueue.of({
+    head,
+    acknowledge,
+    length: Effect.fn("FlushQueue.length")((queue) =>
+      valkey
+        .send("read queue length", ["llen", keys.flushQueue[queue]])
+        .pipe(Effect.map((length) => length as number)),
+    ),
+    lastCacheId,
+    raiseCounter,
+    nextCacheId,
+  })
+})
+
+export const layer: Layer.Layer<FlushQueue, never, Valkey | Settings> = Layer.effect(FlushQueue, make)

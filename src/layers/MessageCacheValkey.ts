@@ -1,0 +1,102 @@
+import { Effect, Layer } from "effect"
+import type { Entry } from "../domain/Entry.ts"
+import type { QueueName } from "../domain/Message.ts"
+import {
+  type AppendOutcome,
+  type AppendReply,
+  maximumAppend,
+  MessageCache,
+  type Publication,
+} from "../services/MessageCache.ts"
+import { Settings } from "../services/Settings.ts"
+import { Valkey } from "../services/Valkey.ts"
+import { orCounterMissing } from "./valkey/Failure.ts"
+import * as Keys from "./valkey/Keys.ts"
+import { scanPages } from "./valkey/scanPages.ts"
+import * as Script from "./valkey/Script.ts"
+
+const full: AppendOutcome = { _tag: "Full" }
+
+/** The encoding of outcomes is described in the header of the script. */
+const decodeOutcome = (reply: number | string): AppendOutcome => {
+  if (typeof reply === "string") return { _tag: "Refused", reason: reply }
+  if (reply > 0) return { _tag: "Appended", cacheId: reply }
+  return reply === 0 ? full : { _tag: "Limited", retryAfterMs: -reply }
+}
+
+const decodeReply = (reply: ReadonlyArray<number | string>): AppendReply => {
+  const outcomes: Array<AppendOutcome> = []
+  for (let index = 1; index < reply.length; index++) outcomes.push(decodeOutcome(reply[index]!))
+  return { outcomes, queueLength: reply[0] as number }
+}
+
+const make = Effect.gen(function* () {
+  const valkey = yield* Valkey
+  const settings = yield* Settings
+  const keys = Keys.make(settings.keyPrefix)
+  const publishMessages = yield* Script.load("publishMessages-3")
+
+  const keysOf = (queue: QueueName, publications: ReadonlyArray<Publication>): ReadonlyArray<string> => {
+    const named = [keys.flushQueue[queue], keys.counter[queue], keys.rateLimitSettings]
+    for (const { ownerId, recipientId } of publications) {
+      named.push(keys.rateLimit(ownerId))
+      if (queue === "public") named.push(keys.recent)
+      else named.push(keys.recentPrivate(ownerId), keys.recentPrivate(recipientId ?? ownerId))
+    }
+    return named
+  }
+
+  const argumentsOf = (publications: ReadonlyArray<Publication>): ReadonlyArray<string | number> => {
+    const { maxQueueLength, maxCacheSize, rateLimit } = settings
+    const args = [maxQueueLength, maxCacheSize, rateLimit.message_limit, rateLimit.window_seconds] as Array<
+      string | number
+    >
+    for (const { payload } of publications) args.push(payload)
+    return args
+  }
+
+  /** Without a span, since every message waits for it. */
+  const append = Effect.fnUntraced(function* (queue: QueueName, publications: ReadonlyArray<Publication>) {
+    if (publications.length > maximumAppend) {
+      return yield* Effect.dieMessage(`append takes at most ${maximumAppend} publications`)
+    }
+    const reply = yield* valkey
+      .run("publish", publishMessages, keysOf(queue, publications), argumentsOf(publications))
+      .pipe(Effect.mapError(orCounterMissing(queue)))
+    return decodeReply(reply as ReadonlyArray<number | string>)
+  })
+
+  const newest = (operation: string, key: string) =>
+    valkey
+      .sendForBytes(operation, ["lrange", key, -settings.maxCacheSize, -1])
+      .pipe(Effect.map((reply) => reply as ReadonlyArray<Entry>))
+
+  const clearAllPrivate = Effect.gen(function* () {
+    let cleared = 0
+    yield* scanPages(valkey, "clear private caches", keys.everyRecentPrivate, (found) =>
+      valkey.send("clear private caches", ["unlink", ...found]).pipe(
+        // UNLINK does not count a key that an earlier step has found and dropped already.
+        Effect.map((dropped) => {
+          cleared += dropped as number
+        }),
+      ),
+    )
+    return cleared
+  })
+
+  return MessageCache.of({
+    append,
+    recent: newest("recent", keys.recent).pipe(Effect.withSpan("MessageCache.recent")),
+    recentPrivate: Effect.fn("MessageCache.recentPrivate")((userId) =>
+      newest("recent private", keys.recentPrivate(userId)),
+    ),
+    clearPrivate: Effect.fn("MessageCache.clearPrivate")((userId) =>
+      valkey
+        .send("clear private cache", ["unlink", keys.recentPrivate(userId)])
+        .pipe(Effect.map((dropped) => dropped as number)),
+    ),
+    clearAllPrivate: clearAllPrivate.pipe(Effect.withSpan("MessageCache.clearAllPrivate")),
+  })
+})
+
+export const layer: Layer.Layer<MessageCache, never, Valkey | Settings> = Layer.effect(MessageCache, make)

@@ -1,0 +1,142 @@
+import { DateTime, Effect, Layer } from "effect"
+import { Settings } from "../services/Settings.ts"
+import { Valkey } from "../services/Valkey.ts"
+import { ValkeyPreflight, type ValkeyProblem } from "../services/ValkeyPreflight.ts"
+import { errorCode } from "./valkey/Failure.ts"
+import * as Keys from "./valkey/Keys.ts"
+
+type Info = ReadonlyMap<string, string>
+
+/** The first version that knows the flags of scripts and PEXPIRE with LT. */
+const oldestVersion = 7
+
+const parseInfo = (text: string): Info => {
+  const info = new Map<string, string>()
+  for (const line of text.split("\r\n")) {
+    const colon = line.indexOf(":")
+    if (colon > 0) info.set(line.slice(0, colon), line.slice(colon + 1))
+  }
+  return info
+}
+
+const evictionProblem = (info: Info, queueKey: string): ValkeyProblem | undefined => {
+  const policy = info.get("maxmemory_policy") ?? "not shown by INFO"
+  if (policy === "noeviction") return undefined
+  const repair = "Set it to noeviction: CONFIG SET maxmemory-policy noeviction, and the same in valkey.conf."
+  if (policy.startsWith("volatile-")) {
+    return {
+      check: "maxmemory-policy",
+      severity: "warning",
+      reason: `maxmemory-policy is ${policy}: when memory runs short Valkey drops running rate limits; messages are safe. ${repair}`,
+    }
+  }
+  return {
+    check: "maxmemory-policy",
+    severity: "unsafe",
+    reason: `maxmemory-policy is ${policy}: when memory runs short Valkey drops whole keys without an error, and with ${queueKey} every message that waits for PostgreSQL. ${repair}`,
+  }
+}
+
+const roleProblem = (info: Info): ValkeyProblem | undefined => {
+  const role = info.get("role")
+  if (role === "master") return undefined
+  const primary = info.has("master_host") ? ` of ${info.get("master_host")}:${info.get("master_port")}` : ""
+  return {
+    check: "role",
+    severity: "blocking",
+    reason: `The server is a replica${primary} and takes no messages. Point VALKEY_URL to the primary, or promote this server with REPLICAOF NO ONE.`,
+  }
+}
+
+const versionProblem = (info: Info): ValkeyProblem | undefined => {
+  // Valkey tells the version of Redis that it is compatible with, too.
+  const version = info.get("redis_version") ?? "unknown"
+  return Number.parseInt(version, 10) >= oldestVersion
+    ? undefined
+    : {
+        check: "version",
+        severity: "unsafe",
+        reason: `The server's version is ${version}: queued messages could not be acknowledged. Use Valkey, or Redis from ${oldestVersion}.0 on.`,
+      }
+}
+
+const appendOnlyProblem = (info: Info): ValkeyProblem | undefined => {
+  if (info.get("aof_enabled") !== "0") return undefined
+  const snapshot = DateTime.formatIso(DateTime.unsafeMake(Number(info.get("rdb_last_save_time") ?? 0) * 1000))
+  const changes = info.get("rdb_changes_since_last_save") ?? "unknown"
+  return {
+    check: "appendonly",
+    severity: "warning",
+    reason: `appendonly is off: when Valkey or its machine stops unexpectedly, every message that PostgreSQL does not have yet and that came after the last snapshot is lost (now: all since ${snapshot}, ${changes} changes). Turn it on: CONFIG SET appendonly yes, and the same in valkey.conf; then at most about two seconds are lost with a power failure, and nothing with the end of the process.`,
+  }
+}
+
+const appendOnlyWriteProblem = (info: Info): ValkeyProblem | undefined =>
+  info.get("aof_last_write_status") === "err"
+    ? {
+        check: "appendonly-write",
+        severity: "warning",
+        reason:
+          "Valkey cannot write its append-only file and refuses messages until it can: most often its disk is full. Free space, or see Valkey's log.",
+      }
+    : undefined
+
+const keyTypeProblem = (key: string, expected: string, found: unknown): ValkeyProblem | undefined =>
+  found === expected || found === "none"
+    ? undefined
+    : {
+        check: "key-types",
+        severity: "unsafe",
+        reason: `The key ${key} holds a ${String(found)} where a ${expected} belongs: another program uses it. Rename or delete the key, or set CHAT_CACHE_KEY_PREFIX.`,
+      }
+
+const make = Effect.gen(function* () {
+  const valkey = yield* Valkey
+  const keys = Keys.make((yield* Settings).keyPrefix)
+  const keyTypes = [
+    [keys.flushQueue.public, "list"],
+    [keys.flushQueue.private, "list"],
+    [keys.recent, "list"],
+    [keys.counter.public, "string"],
+    [keys.counter.private, "string"],
+    [keys.rateLimitSettings, "hash"],
+  ] as const
+
+  const ask = valkey.sendAll("preflight", [["info"], ...keyTypes.map(([key]) => ["type", key] as const)])
+
+  const problemsOf = ([infoText, ...types]: ReadonlyArray<unknown>): ReadonlyArray<ValkeyProblem> => {
+    const info = parseInfo(String(infoText))
+    return [
+      versionProblem(info),
+      roleProblem(info),
+      evictionProblem(info, keys.flushQueue.public),
+      ...keyTypes.map(([key, expected], index) => keyTypeProblem(key, expected, types[index])),
+      appendOnlyWriteProblem(info),
+      appendOnlyProblem(info),
+    ].filter((problem) => problem !== undefined)
+  }
+
+  const check = ask.pipe(
+    Effect.map(problemsOf),
+    Effect.catchIf(
+      (error) => errorCode(error.reason) === "NOPERM",
+      (error) =>
+        Effect.succeed<ReadonlyArray<ValkeyProblem>>([
+          {
+            check: "permissions",
+            severity: "unsafe",
+            reason: `The Valkey user may not ask what the checks have to know (${error.reason}). Grant it INFO and TYPE on the keys of chat-cache.`,
+          },
+        ]),
+    ),
+    Effect.map((problems) => ({ problems })),
+    Effect.withSpan("ValkeyPreflight.check"),
+  )
+
+  return ValkeyPreflight.of({ check })
+})
+
+export const layer: Layer.Layer<ValkeyPreflight, never, Valkey | Settings> = Layer.effect(
+  ValkeyPreflight,
+  make,
+)

@@ -1,0 +1,85 @@
+import { DateTime, Duration, Effect, Runtime } from "effect"
+import { describe } from "./Failure.ts"
+
+/** A server that answers READONLY keeps the client reconnecting, and once a minute is often enough to say so. */
+const readOnlyReportInterval = Duration.toMillis("1 minute")
+
+/** What the events of a client tell about its connection. Changes are logged, attempts are not. */
+export interface ConnectionState {
+  readonly onReady: () => void
+  readonly onError: (error: unknown) => void
+  readonly onClose: () => void
+  /** The server has answered READONLY, and the connection is about to be renewed. */
+  readonly onReadOnly: () => void
+  /** The connection is about to be closed for good. */
+  readonly onEnd: () => void
+  /** Why there is no connection, in a few words. */
+  readonly reason: () => string
+  /** The same as a sentence, with the time since when. */
+  readonly sentence: () => string
+}
+
+/** @param server what to call it, such as `Valkey at 127.0.0.1:6379` */
+export const make = (server: string): Effect.Effect<ConnectionState> =>
+  Effect.gen(function* () {
+    const clock = yield* Effect.clock
+    const runFork = Runtime.runFork(yield* Effect.runtime<never>())
+    const now = () => clock.unsafeCurrentTimeMillis()
+
+    let downSince: number | undefined = now()
+    let lastError: string | undefined
+    let lossTold = false
+    let readOnlyToldAt = -Infinity
+    let isRenewing = false
+    let isEnding = false
+
+    const reason = () => lastError ?? "it has not answered yet"
+    const tellLoss = () => {
+      if (lossTold || isEnding) return
+      lossTold = true
+      runFork(
+        Effect.logWarning(`${server} cannot be reached (${reason()}); it is tried again until it answers.`),
+      )
+    }
+
+    return {
+      onReady: () => {
+        if (lossTold && downSince !== undefined) {
+          runFork(
+            Effect.logInfo(`${server} can be reached again, after ${Duration.format(now() - downSince)}.`),
+          )
+        }
+        downSince = undefined
+        lastError = undefined
+        lossTold = false
+        isRenewing = false
+      },
+      onError: (error) => {
+        lastError = describe(error)
+        if (downSince !== undefined) tellLoss()
+      },
+      onClose: () => {
+        lastError ??= isRenewing ? "it is a read-only replica" : "the connection was closed"
+        downSince ??= now()
+        if (!isRenewing) tellLoss()
+      },
+      onReadOnly: () => {
+        isRenewing = true
+        if (now() - readOnlyToldAt < readOnlyReportInterval) return
+        readOnlyToldAt = now()
+        runFork(
+          Effect.logWarning(
+            `${server} is a read-only replica; the connection is renewed to find the primary.`,
+          ),
+        )
+      },
+      onEnd: () => {
+        isEnding = true
+      },
+      reason,
+      sentence: () => {
+        const since = DateTime.formatIso(DateTime.unsafeMake(downSince ?? now())).replace(/\.\d+Z$/, "Z")
+        return `${server} cannot be reached since ${since} (${reason()}).`
+      },
+    }
+  })

@@ -1,0 +1,283 @@
+import { expect, layer } from "@effect/vitest"
+import { Effect, Exit, FastCheck } from "effect"
+import type { QueueName } from "../../src/domain/Message.ts"
+import { FlushQueue } from "../../src/services/FlushQueue.ts"
+import { maximumAppend, MessageCache, type Publication } from "../../src/services/MessageCache.ts"
+import { type CacheBackend, entryText, publication, publications, textOf } from "./CacheBackend.ts"
+
+const everything = { entries: 1_000_000, bytes: 1_000_000_000 }
+
+const texts = Effect.map((entries: ReadonlyArray<Uint8Array>) => entries.map(textOf))
+
+const tags = (outcomes: ReadonlyArray<{ readonly _tag: string }>) => outcomes.map(({ _tag }) => _tag)
+
+const start = (queue: QueueName) =>
+  Effect.flatMap(FlushQueue, (flushQueue) => flushQueue.raiseCounter(queue, 0))
+
+const user = FastCheck.constantFrom("ann", "bob", "cleo")
+
+const batches = FastCheck.record({
+  queue: FastCheck.constantFrom<Array<QueueName>>("public", "private"),
+  sizes: FastCheck.array(
+    FastCheck.oneof(
+      { weight: 3, arbitrary: FastCheck.integer({ min: 1, max: 12 }) },
+      { weight: 1, arbitrary: FastCheck.integer({ min: 1, max: 600 }) },
+    ),
+    { minLength: 1, maxLength: 6 },
+  ),
+  users: FastCheck.array(FastCheck.tuple(user, user), { minLength: 1, maxLength: 12 }),
+  maxCacheSize: FastCheck.oneof(FastCheck.integer({ min: 1, max: 10 }), FastCheck.constant(500)),
+  maxQueueLength: FastCheck.oneof(FastCheck.integer({ min: 1, max: 700 }), FastCheck.constant(1_000_000)),
+  message_limit: FastCheck.integer({ min: 1, max: 600 }),
+})
+
+/** What the lists must hold, told by the outcomes alone. */
+class Expectation {
+  readonly queue: Array<string> = []
+  readonly recent: Array<string> = []
+  readonly recentPrivate = new Map<string, Array<string>>()
+
+  accept(queue: QueueName, { payload, ownerId, recipientId }: Publication, cacheId: number): void {
+    const entry = entryText(cacheId, payload)
+    this.queue.push(entry)
+    if (queue === "public") this.recent.push(entry)
+    else {
+      for (const userId of new Set([ownerId, recipientId ?? ownerId])) {
+        this.recentPrivate.set(userId, [...(this.recentPrivate.get(userId) ?? []), entry])
+      }
+    }
+  }
+}
+
+export const messageCacheContract = <R>(backend: CacheBackend<R>) => {
+  layer(backend.environment)(`MessageCache: ${backend.name}`, (it) => {
+    it.effect("executes nothing while the counter is missing", () =>
+      Effect.gen(function* () {
+        const cache = yield* MessageCache
+        const flushQueue = yield* FlushQueue
+        const error = yield* Effect.flip(cache.append("public", [publication(1, "ann")]))
+        expect(error).toMatchObject({ _tag: "CounterMissing", queue: "public" })
+        expect(yield* cache.recent).toEqual([])
+        expect(yield* flushQueue.length("public")).toBe(0)
+
+        yield* start("public")
+        const { outcomes } = yield* cache.append("public", publications(2, "ann"))
+        expect(tags(outcomes)).toEqual(["Appended", "Limited"])
+        expect(yield* Effect.flip(cache.append("private", [publication(1, "ann", "bob")]))).toMatchObject({
+          _tag: "CounterMissing",
+          queue: "private",
+        })
+      }).pipe(Effect.provide(backend.ports({ rateLimit: { message_limit: 1, window_seconds: 60 } }))),
+    )
+
+    it.effect("gives ids in order and writes entries byte for byte", () =>
+      Effect.gen(function* () {
+        const cache = yield* MessageCache
+        const flushQueue = yield* FlushQueue
+        yield* flushQueue.raiseCounter("public", 123456789012344)
+        const reply = yield* cache.append("public", [publication(1, "ann"), publication(2, "bob")])
+        expect(reply).toEqual({
+          outcomes: [
+            { _tag: "Appended", cacheId: 123456789012345 },
+            { _tag: "Appended", cacheId: 123456789012346 },
+          ],
+          queueLength: 2,
+        })
+        const entries = [
+          '{"cache_id":123456789012345,"data":{"number":1}}',
+          '{"cache_id":123456789012346,"data":{"number":2}}',
+        ]
+        expect(yield* texts(cache.recent)).toEqual(entries)
+        expect(yield* texts(flushQueue.head("public", everything))).toEqual(entries)
+        expect(yield* flushQueue.lastCacheId("public")).toBe(123456789012346)
+      }).pipe(Effect.provide(backend.ports())),
+    )
+
+    it.effect("tells the queue's length of an empty batch and refuses one that is too large", () =>
+      Effect.gen(function* () {
+        const cache = yield* MessageCache
+        yield* start("public")
+        yield* cache.append("public", publications(maximumAppend, "ann"))
+        expect(yield* cache.append("public", [])).toEqual({ outcomes: [], queueLength: maximumAppend })
+        const exit = yield* Effect.exit(cache.append("public", publications(maximumAppend + 1, "ann")))
+        expect(Exit.isFailure(exit) && exit.cause._tag).toBe("Die")
+        expect((yield* cache.append("public", [])).queueLength).toBe(maximumAppend)
+      }).pipe(Effect.provide(backend.ports())),
+    )
+
+    it.effect.prop(
+      "keeps the newest maxCacheSize of each list in order, and every accepted message in the queue once",
+      { batches },
+      ({ batches: { queue, sizes, users, maxCacheSize, maxQueueLength, message_limit } }) =>
+        Effect.gen(function* () {
+          const cache = yield* MessageCache
+          const flushQueue = yield* FlushQueue
+          const expected = new Expectation()
+          const accepted = new Map<string, number>()
+          yield* start(queue)
+          let number = 0
+          let lastId = 0
+          for (const size of sizes) {
+            const batch = Array.from({ length: size }, () => {
+              const [ownerId, recipientId] = users[number % users.length]!
+              return publication(number++, ownerId, queue === "private" ? recipientId : undefined)
+            })
+            const { outcomes, queueLength } = yield* cache.append(queue, batch)
+            expect(outcomes.length).toBe(size)
+            for (const [index, outcome] of outcomes.entries()) {
+              const message = batch[index]!
+              if (outcome._tag === "Appended") {
+                expect(outcome.cacheId).toBe(++lastId)
+                expected.accept(queue, message, outcome.cacheId)
+                accepted.set(message.ownerId, (accepted.get(message.ownerId) ?? 0) + 1)
+              } else if (outcome._tag === "Limited") {
+                expect(accepted.get(message.ownerId)).toBe(message_limit)
+              } else {
+                expect(outcome._tag).toBe("Full")
+                expect(expected.queue.length).toBe(maxQueueLength)
+              }
+            }
+            expect(queueLength).toBe(expected.queue.length)
+          }
+          expect(Math.max(...accepted.values())).toBeLessThanOrEqual(message_limit)
+          expect(yield* texts(flushQueue.head(queue, everything))).toEqual(expected.queue)
+          expect(yield* texts(cache.recent)).toEqual(expected.recent.slice(-maxCacheSize))
+          for (const userId of ["ann", "bob", "cleo"]) {
+            expect(yield* texts(cache.recentPrivate(userId))).toEqual(
+              (expected.recentPrivate.get(userId) ?? []).slice(-maxCacheSize),
+            )
+          }
+        }).pipe(
+          Effect.provide(
+            backend.ports({
+              maxCacheSize,
+              maxQueueLength,
+              rateLimit: { message_limit, window_seconds: 600 },
+            }),
+          ),
+        ),
+      { fastCheck: { numRuns: 40 } },
+    )
+
+    it.effect.prop(
+      "returns payloads byte for byte, whatever Unicode they hold",
+      { contents: FastCheck.array(FastCheck.string({ unit: "binary" }), { minLength: 1, maxLength: 20 }) },
+      ({ contents }) =>
+        Effect.gen(function* () {
+          const cache = yield* MessageCache
+          const flushQueue = yield* FlushQueue
+          yield* start("private")
+          const samples = [
+            ...contents,
+            '"</script>[]{}\\',
+            "12345678901234567890",
+            "👩‍👩‍👧 \u2028\u0000",
+            "${1+1} %s %.0f %1",
+          ]
+          const batch = samples.map((message) => ({
+            payload: JSON.stringify({ message }),
+            ownerId: "ann",
+            recipientId: "bob",
+          }))
+          yield* cache.append("private", batch)
+          const expected = batch.map(({ payload }, index) => entryText(index + 1, payload))
+          expect(yield* texts(flushQueue.head("private", everything))).toEqual(expected)
+          expect(yield* texts(cache.recentPrivate("bob"))).toEqual(expected)
+        }).pipe(Effect.provide(backend.ports())),
+      { fastCheck: { numRuns: 30 } },
+    )
+
+    it.effect("takes exactly the limit of each user, counts refused messages, and gives them no id", () =>
+      Effect.gen(function* () {
+        const cache = yield* MessageCache
+        yield* start("public")
+        const { outcomes } = yield* cache.append("public", [
+          ...publications(5, "ann"),
+          publication(6, "bob"),
+          publication(7, "ann"),
+        ])
+        expect(tags(outcomes)).toEqual([
+          "Appended",
+          "Appended",
+          "Appended",
+          "Limited",
+          "Limited",
+          "Appended",
+          "Limited",
+        ])
+        expect(outcomes[5]).toEqual({ _tag: "Appended", cacheId: 4 })
+        for (const outcome of outcomes) {
+          if (outcome._tag !== "Limited") continue
+          expect(outcome.retryAfterMs).toBeGreaterThan(0)
+          expect(outcome.retryAfterMs).toBeLessThanOrEqual(60_000)
+        }
+      }).pipe(Effect.provide(backend.ports({ rateLimit: { message_limit: 3, window_seconds: 60 } }))),
+    )
+
+    it.effect("leaves no trace of a message that finds the queue full, not even its count", () =>
+      Effect.gen(function* () {
+        const cache = yield* MessageCache
+        const flushQueue = yield* FlushQueue
+        yield* start("private")
+        const { outcomes, queueLength } = yield* cache.append("private", [
+          ...publications(2, "bob", "ann"),
+          ...publications(4, "ann", "bob"),
+        ])
+        expect(tags(outcomes)).toEqual(["Appended", "Appended", "Appended", "Full", "Full", "Full"])
+        expect(queueLength).toBe(3)
+        expect((yield* cache.recentPrivate("ann")).length).toBe(3)
+
+        yield* flushQueue.acknowledge("private", yield* flushQueue.head("private", everything))
+        const next = yield* cache.append("private", publications(2, "ann", "bob"))
+        expect(next.outcomes).toMatchObject([{ _tag: "Appended", cacheId: 4 }, { _tag: "Limited" }])
+      }).pipe(
+        Effect.provide(
+          backend.ports({ maxQueueLength: 3, rateLimit: { message_limit: 2, window_seconds: 60 } }),
+        ),
+      ),
+    )
+
+    it.effect("shows a private message to both, and one to oneself once", () =>
+      Effect.gen(function* () {
+        const cache = yield* MessageCache
+        yield* start("private")
+        yield* cache.append("private", [publication(1, "ann", "bob"), publication(2, "ann", "ann")])
+        expect(yield* texts(cache.recentPrivate("ann"))).toEqual([
+          entryText(1, '{"number":1}'),
+          entryText(2, '{"number":2}'),
+        ])
+        expect(yield* texts(cache.recentPrivate("bob"))).toEqual([entryText(1, '{"number":1}')])
+        expect(yield* cache.recentPrivate("cleo")).toEqual([])
+        expect(yield* cache.recent).toEqual([])
+      }).pipe(Effect.provide(backend.ports())),
+    )
+
+    it.effect("clears private caches and nothing else", () =>
+      Effect.gen(function* () {
+        const cache = yield* MessageCache
+        const flushQueue = yield* FlushQueue
+        yield* start("public")
+        yield* start("private")
+        yield* cache.append("public", publications(2, "ann"))
+        yield* cache.append("private", [
+          publication(1, "ann", "bob"),
+          publication(2, "*", "[a-z]?"),
+          publication(3, "ann:1", "\\"),
+        ])
+        expect(yield* cache.clearPrivate("ann")).toBe(1)
+        expect(yield* cache.clearPrivate("ann")).toBe(0)
+        expect(yield* cache.recentPrivate("ann")).toEqual([])
+        expect((yield* cache.recentPrivate("bob")).length).toBe(1)
+
+        expect(yield* cache.clearAllPrivate).toBe(5)
+        expect(yield* cache.clearAllPrivate).toBe(0)
+        expect(yield* cache.recentPrivate("bob")).toEqual([])
+        expect((yield* cache.recent).length).toBe(2)
+        expect(yield* flushQueue.length("public")).toBe(2)
+        expect(yield* flushQueue.length("private")).toBe(3)
+        const { outcomes } = yield* cache.append("private", [publication(4, "ann", "bob")])
+        expect(outcomes).toEqual([{ _tag: "Appended", cacheId: 4 }])
+      }).pipe(Effect.provide(backend.ports())),
+    )
+  })
+}

@@ -1,0 +1,131 @@
+import { expect, it } from "@effect/vitest"
+import { Context, Effect, Layer, Redacted } from "effect"
+import { CacheUnavailable } from "../../src/domain/Errors.ts"
+import * as ValkeyLayer from "../../src/layers/valkey/Valkey.ts"
+import * as ValkeyPreflightLayer from "../../src/layers/ValkeyPreflight.ts"
+import { Valkey, type ValkeyReply } from "../../src/services/Valkey.ts"
+import { ValkeyPreflight, type ValkeyProblem } from "../../src/services/ValkeyPreflight.ts"
+import { ValkeyServer } from "../../src/services/ValkeyServer.ts"
+import { settingsLayer } from "../contracts/CacheBackend.ts"
+import { ControlledValkey, controlledValkey } from "../support/Servers.ts"
+import { rawClient } from "./valkey/rawClient.ts"
+
+const found = (problems: ReadonlyArray<ValkeyProblem>) =>
+  problems.map(({ check, severity }) => [check, severity])
+
+const check = Effect.flatMap(ValkeyPreflight, (preflight) => preflight.check).pipe(
+  Effect.map(({ problems }) => problems),
+)
+
+const onServer = ValkeyPreflightLayer.layer.pipe(
+  Layer.provide(ValkeyLayer.layer),
+  Layer.provide(settingsLayer({})),
+)
+
+it.live("finds nothing on a server that is as it should be, and names everything that is not", () =>
+  Effect.gen(function* () {
+    const raw = yield* rawClient((yield* ControlledValkey).url)
+    const preflight = Context.get(yield* Layer.build(onServer), ValkeyPreflight)
+    const problems = Effect.map(preflight.check, (checked) => checked.problems)
+    const after = (...commands: ReadonlyArray<readonly [string, ...Array<string>]>) =>
+      Effect.promise(async () => {
+        for (const [name, ...args] of commands) await raw.call(name, ...args)
+      }).pipe(Effect.zipRight(problems))
+
+    expect(yield* problems).toEqual([])
+
+    expect(found(yield* after(["config", "set", "maxmemory-policy", "allkeys-lru"]))).toEqual([
+      ["maxmemory-policy", "unsafe"],
+    ])
+    const [volatile] = yield* after(["config", "set", "maxmemory-policy", "volatile-ttl"])
+    expect(volatile).toMatchObject({ check: "maxmemory-policy", severity: "warning" })
+    expect(volatile?.reason).toContain("CONFIG SET maxmemory-policy noeviction")
+
+    const [appendOnly, ...others] = yield* after(
+      ["config", "set", "maxmemory-policy", "noeviction"],
+      ["config", "set", "appendonly", "no"],
+    )
+    expect(others).toEqual([])
+    expect(appendOnly).toMatchObject({ check: "appendonly", severity: "warning" })
+    expect(appendOnly?.reason).toMatch(/since \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.000Z, \d+ changes/)
+
+    const keyTypes = yield* after(
+      ["config", "set", "appendonly", "yes"],
+      ["set", "flush_messages", "x"],
+      ["rpush", "cache_private_message_id", "x"],
+      ["set", "ratelimit_settings", "x"],
+      ["rpush", "recent_messages", "x"],
+      ["set", "cache_message_id", "1"],
+    )
+    expect(found(keyTypes)).toEqual(Array.from({ length: 3 }, () => ["key-types", "unsafe"]))
+    expect(keyTypes[0]?.reason).toContain("flush_messages holds a string where a list belongs")
+
+    const replica = yield* after(["flushall"], ["replicaof", "127.0.0.1", "1"])
+    expect(found(replica)).toEqual([["role", "blocking"]])
+    expect(replica[0]?.reason).toContain("replica of 127.0.0.1:1")
+    expect(found(yield* after(["replicaof", "no", "one"]))).toEqual([])
+  }).pipe(Effect.scoped, Effect.provide(controlledValkey)),
+)
+
+it.scopedLive("says which rights its user lacks", () =>
+  Effect.gen(function* () {
+    const server = yield* ControlledValkey
+    const raw = yield* rawClient(server.url)
+    yield* Effect.promise(() => raw.acl("SETUSER", "app", "on", ">app", "~*", "+@all", "-info"))
+    const url = new URL(Redacted.value(server.url))
+    url.username = "app"
+    url.password = "app"
+    const problems = yield* check.pipe(
+      Effect.provide(onServer),
+      Effect.provideService(ValkeyServer, { url: Redacted.make(url.href) }),
+    )
+    expect(found(problems)).toEqual([["permissions", "unsafe"]])
+    expect(problems[0]?.reason).toMatch(/NOPERM .*'info'/)
+  }).pipe(Effect.provide(controlledValkey)),
+)
+
+const answering = (reply: Effect.Effect<ReadonlyArray<ValkeyReply>, CacheUnavailable>) =>
+  ValkeyPreflightLayer.layer.pipe(
+    Layer.provide(Layer.mock(Valkey, { address: "valkey:6379", sendAll: () => reply })),
+    Layer.provide(settingsLayer({})),
+  )
+
+const healthy = {
+  redis_version: "7.2.4",
+  role: "master",
+  maxmemory_policy: "noeviction",
+  aof_enabled: "1",
+  aof_last_write_status: "ok",
+}
+
+const infoWith = (changes: Readonly<Record<string, string | undefined>>) =>
+  Effect.succeed([
+    `# Server\r\n${Object.entries({ ...healthy, ...changes })
+      .filter(([, value]) => value !== undefined)
+      .map(([name, value]) => `${name}:${value}\r\n`)
+      .join("")}`,
+    ...Array.from({ length: 6 }, () => "none"),
+  ])
+
+it.effect.each([
+  [{}, []],
+  [{ redis_version: "6.2.14" }, [["version", "unsafe"]]],
+  [{ redis_version: undefined }, [["version", "unsafe"]]],
+  [{ maxmemory_policy: undefined }, [["maxmemory-policy", "unsafe"]]],
+  [{ aof_last_write_status: "err" }, [["appendonly-write", "warning"]]],
+] as const)("judges %j", ([changes, expected]) =>
+  Effect.gen(function* () {
+    expect(found(yield* check)).toEqual(expected)
+  }).pipe(Effect.provide(answering(infoWith(changes)))),
+)
+
+it.effect("fails when the server cannot be asked", () => {
+  const error = new CacheUnavailable({
+    operation: "preflight",
+    execution: "refused",
+    reason: "not connected",
+  })
+  return Effect.gen(function* () {
+    expect(yield* Effect.flip(check)).toMatchObject({ _tag: "CacheUnavailable", execution: "refused" })
+  }).pipe(Effect.provide(answering(Effect.fail(error))))
+})
