@@ -1,0 +1,129 @@
+import { Effect, Layer } from "effect"
+import { type FragmentSqlToken, type QuerySqlToken, sql } from "slonik"
+import { QuarantineEntryNotFound, StoreUnavailable } from "../domain/Errors.ts"
+import type { Event } from "../domain/Event.ts"
+import type { CachedMessage, QueueName } from "../domain/Message.ts"
+import type { NewQuarantineEntry } from "../domain/Quarantine.ts"
+import {
+  type InsertReport,
+  MessageStore,
+  type QuarantineFilter,
+  type StoreTransaction,
+} from "../services/MessageStore.ts"
+import { Postgres, type PostgresTransaction } from "../services/Postgres.ts"
+import * as EventRows from "./postgres/EventRows.ts"
+import * as MessageRows from "./postgres/MessageRows.ts"
+import * as QuarantineRows from "./postgres/QuarantineRows.ts"
+
+const greatest = (fragment: FragmentSqlToken): QuerySqlToken =>
+  sql.unsafe`SELECT coalesce(${fragment}, 0) AS greatest`
+
+/** Which messages were stored before with other content, after fewer rows were added than there are messages. */
+const findConflicts = Effect.fnUntraced(function* (
+  { query }: PostgresTransaction,
+  compare: QuerySqlToken,
+  passedOver: number,
+) {
+  const { rows } = yield* query<{ readonly ordinal: number; readonly is_missing: boolean }>(compare)
+  if (rows.length > passedOver || rows.some((row) => row.is_missing)) {
+    return yield* new StoreUnavailable({
+      operation: "MessageStore.insert",
+      reason: "another transaction deleted messages while they were inserted again",
+      sqlstate: null,
+    })
+  }
+  return rows.map(({ ordinal }) => ordinal - 1)
+})
+
+const insert = (postgres: PostgresTransaction) =>
+  Effect.fn("MessageStore.insert")(function* (queue: QueueName, messages: ReadonlyArray<CachedMessage>) {
+    if (messages.length === 0) return { inserted: 0, conflicts: [] } satisfies InsertReport
+    const batch = MessageRows.batch(queue, messages)
+    const { rowCount: inserted } = yield* postgres.attempt(batch.insert)
+    const passedOver = messages.length - inserted
+    const conflicts = passedOver === 0 ? [] : yield* findConflicts(postgres, batch.compare, passedOver)
+    return { inserted, conflicts } satisfies InsertReport
+  })
+
+const oneEntry = Effect.fnUntraced(function* <E>(
+  id: number,
+  read: Effect.Effect<ReadonlyArray<QuarantineRows.Row>, E>,
+) {
+  // An id that no bigint can be would look like a fault of the table.
+  const [row] = Number.isSafeInteger(id) ? yield* read : []
+  if (row === undefined) return yield* new QuarantineEntryNotFound({ id })
+  return QuarantineRows.entryOf(row)
+})
+
+const storeTransaction = (postgres: PostgresTransaction): StoreTransaction => ({
+  lockQueue: (queue) => Effect.asVoid(postgres.query(MessageRows.lock(queue))),
+
+  insert: insert(postgres),
+
+  quarantine: (queue: QueueName, entries: ReadonlyArray<NewQuarantineEntry>) =>
+    entries.length === 0
+      ? Effect.succeed([])
+      : postgres
+          .query<{ readonly id: number }>(QuarantineRows.insert(queue, entries))
+          .pipe(Effect.map(({ rows }) => rows.map(({ id }) => id))),
+
+  lockQuarantineEntry: (id) =>
+    oneEntry(
+      id,
+      Effect.map(postgres.query<QuarantineRows.Row>(QuarantineRows.lockOne(id)), ({ rows }) => rows),
+    ),
+
+  resolveQuarantineEntry: (id, status) =>
+    postgres.query(QuarantineRows.resolve(id, status)).pipe(
+      Effect.filterOrDieMessage(
+        ({ rowCount }) => rowCount === 1,
+        `The quarantine entry ${id} was to be resolved without having been locked`,
+      ),
+      Effect.asVoid,
+    ),
+
+  journal: (events: ReadonlyArray<Event>) =>
+    events.length === 0 ? Effect.void : Effect.asVoid(postgres.query(EventRows.insert(events))),
+
+  greatestCacheId: (queue) =>
+    Effect.map(
+      postgres.query<{ readonly greatest: number }>(greatest(MessageRows.greatestCacheId(queue))),
+      ({ rows }) => rows[0]!.greatest,
+    ),
+})
+
+const make = Effect.gen(function* () {
+  const postgres = yield* Postgres
+  return MessageStore.of({
+    transaction: Effect.fn("MessageStore.transaction")((body) =>
+      postgres.transaction("MessageStore.transaction", (transaction) => body(storeTransaction(transaction))),
+    ),
+
+    greatestCacheId: Effect.fn("MessageStore.greatestCacheId")(function* (queue: QueueName) {
+      const [row] = yield* postgres.read<{ readonly greatest: number }>(
+        "MessageStore.greatestCacheId",
+        greatest(
+          sql.fragment`greatest(${MessageRows.greatestCacheId(queue)}, ${QuarantineRows.greatestCacheId(queue)})`,
+        ),
+      )
+      return row!.greatest
+    }),
+
+    quarantineEntries: Effect.fn("MessageStore.quarantineEntries")(function* (filter: QuarantineFilter) {
+      const rows = yield* postgres.read<QuarantineRows.Row>(
+        "MessageStore.quarantineEntries",
+        QuarantineRows.select(filter),
+      )
+      return rows.map(QuarantineRows.entryOf)
+    }),
+
+    quarantineEntry: Effect.fn("MessageStore.quarantineEntry")((id: number) =>
+      oneEntry(
+        id,
+        postgres.read<QuarantineRows.Row>("MessageStore.quarantineEntry", QuarantineRows.selectOne(id)),
+      ),
+    ),
+  })
+})
+
+export const layer: Layer.Layer<MessageStore, never, Postgres> = Layer.effect(MessageStore, make)

@@ -1,0 +1,99 @@
+import { type FragmentSqlToken, type QuerySqlToken, sql } from "slonik"
+import type { CachedMessage, QueueName } from "../../domain/Message.ts"
+import * as ArrayLiteral from "./ArrayLiteral.ts"
+
+interface Table {
+  readonly name: FragmentSqlToken
+  /** What makes up the content of a message besides its time, with the types of the table. */
+  readonly content: ReadonlyArray<{ readonly column: string; readonly type: FragmentSqlToken }>
+}
+
+const characters = (column: string, maximum: 24 | 36 | 64) => ({
+  column,
+  type: { 24: sql.fragment`varchar(24)`, 36: sql.fragment`varchar(36)`, 64: sql.fragment`varchar(64)` }[
+    maximum
+  ],
+})
+const text = (column: string) => ({ column, type: sql.fragment`text` })
+
+const tables: Readonly<Record<QueueName, Table>> = {
+  public: {
+    name: sql.fragment`chat_messages`,
+    content: [
+      characters("owner_id", 36),
+      characters("username", 64),
+      characters("channel", 24),
+      text("message"),
+    ],
+  },
+  private: {
+    name: sql.fragment`private_messages`,
+    content: [
+      characters("owner_id", 36),
+      characters("username", 64),
+      characters("recipient_id", 36),
+      characters("recipient", 64),
+      text("message"),
+    ],
+  },
+}
+
+const comma = sql.fragment`, `
+
+export interface Batch {
+  readonly insert: QuerySqlToken
+  /** Rows `{ ordinal, is_missing }`, by ordinal from 1, of the messages that are not stored as they are given. */
+  readonly compare: QuerySqlToken
+}
+
+/** The statements for a batch. Each value is bound once per statement and column, as an array. */
+export const batch = (queue: QueueName, messages: ReadonlyArray<CachedMessage>): Batch => {
+  const { name, content } = tables[queue]
+  const columns = sql.join(
+    content.map(({ column }) => sql.identifier([column])),
+    comma,
+  )
+  const valuesOf = (column: string) =>
+    ArrayLiteral.texts(
+      messages.map((message) => (message as unknown as Readonly<Record<string, string>>)[column]!),
+    )
+  // Bound as text and not as varchar(n): a cast would cut what is too long, where an assignment refuses it.
+  const given = sql.fragment`
+    unnest(
+      ${valuesOf("message_id")}::uuid[],
+      ${ArrayLiteral.integers(messages.map(({ cache_id }) => cache_id))}::bigint[],
+      ${sql.join(
+        content.map(({ column }) => sql.fragment`${valuesOf(column)}::text[]`),
+        comma,
+      )},
+      ${valuesOf("authored_at")}::timestamptz[]
+    ) WITH ORDINALITY AS given (message_id, cache_id, ${columns}, authored_at, ordinal)`
+  return {
+    insert: sql.unsafe`
+      INSERT INTO ${name} (message_id, cache_id, ${columns}, authored_at)
+      SELECT message_id, cache_id, ${columns}, authored_at FROM ${given} ORDER BY ordinal
+      ON CONFLICT (message_id) DO NOTHING`,
+    compare: sql.unsafe`
+      SELECT given.ordinal, stored.message_id IS NULL AS is_missing
+      FROM ${given} LEFT JOIN ${name} AS stored USING (message_id)
+      WHERE stored.message_id IS NULL
+        OR (stored.authored_at, ${sql.join(
+          content.map(({ column }) => sql.identifier(["stored", column])),
+          comma,
+        )}) IS DISTINCT FROM (given.authored_at, ${sql.join(
+          content.map(({ column, type }) => sql.fragment`${sql.identifier(["given", column])}::${type}`),
+          comma,
+        )})
+      ORDER BY given.ordinal`,
+  }
+}
+
+/** No row. The first half of the lock's key is the one of all locks of chat-cache, the second is the table. */
+export const lock = (queue: QueueName): QuerySqlToken =>
+  queue === "public"
+    ? sql.unsafe`SELECT pg_advisory_xact_lock(1667785076, 'chat_messages'::regclass::oid::int4)`
+    : sql.unsafe`SELECT pg_advisory_xact_lock(1667785076, 'private_messages'::regclass::oid::int4)`
+
+/** `NULL` when there is none. */
+export const greatestCacheId = (queue: QueueName): FragmentSqlToken =>
+  sql.fragment`(SELECT max(cache_id) FROM ${tables[queue].name})`

@@ -1,0 +1,96 @@
+import { Duration, Effect, Exit, Fiber, Option, type Scope } from "effect"
+import { fileURLToPath } from "node:url"
+import type { Client, ClientBase } from "pg"
+import type { StoreError } from "../../domain/Errors.ts"
+import * as Connection from "./Connection.ts"
+import { type Failure, failureOf, noAnswer, storeError } from "./Failure.ts"
+
+/** The same from `src` and from `dist`. */
+const directory = fileURLToPath(new URL("../../../migrations", import.meta.url))
+
+const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
+
+const migrate = async (client: Client, deadlineMillis: number): Promise<ReadonlyArray<string>> => {
+  // Imported when it is needed, because it takes longer to load than everything else that serving needs.
+  const { runner } = await import("node-pg-migrate")
+  // The runner waits for another process that migrates, and building an index may outlast a role's own timeouts.
+  await client.query(`SET statement_timeout = ${deadlineMillis}; SET lock_timeout = ${deadlineMillis}`)
+  const { rows } = await client.query("SELECT coalesce(current_schema(), 'public') AS schema")
+  let refused: unknown
+  // The runner puts some errors of the server into the text of its own ones, where their SQLSTATE is lost.
+  const listened = {
+    query: (statement: string, values?: Array<unknown>) =>
+      client.query(statement, values).catch((error: unknown) => {
+        refused ??= error
+        throw error
+      }),
+  }
+  try {
+    const migrations = await runner({
+      dbClient: listened as unknown as ClientBase,
+      dir: directory,
+      direction: "up",
+      schema: rows[0].schema,
+      migrationsTable: "chat_cache_migrations",
+      singleTransaction: true,
+      advisoryLockMode: "wait",
+      logger: silent,
+    })
+    return migrations.map(({ name }) => name)
+  } catch (error) {
+    throw refused ?? error
+  }
+}
+
+const run = (
+  options: Connection.ConnectionOptions,
+  deadlineMillis: number,
+): Effect.Effect<ReadonlyArray<string>, Failure> =>
+  Effect.acquireUseRelease(
+    Effect.try({ try: () => Connection.make(options, () => {}), catch: failureOf }),
+    ({ client, connect }) =>
+      Effect.tryPromise({
+        try: () => connect().then(() => migrate(client, deadlineMillis)),
+        catch: failureOf,
+      }),
+    ({ end }) => Effect.promise(end),
+  )
+
+export interface Migrations {
+  /**
+   * Succeeds once the tables are those of this version. Concurrent callers share one attempt, which goes on when one of
+   * them is interrupted; after a failure, the next caller starts another one.
+   */
+  readonly done: Effect.Effect<void, StoreError>
+}
+
+/**
+ * The missing migrations run in one transaction. Several processes may do it at once: an advisory lock lets one of them
+ * work while the others wait.
+ */
+export const make = (
+  options: Connection.ConnectionOptions,
+  deadline: Duration.DurationInput,
+): Effect.Effect<Migrations, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const scope = yield* Effect.scope
+    const starting = yield* Effect.makeSemaphore(1)
+    let attempt: Fiber.RuntimeFiber<void, StoreError> | undefined
+
+    const once = run(options, Duration.toMillis(deadline)).pipe(
+      Effect.mapError((failure) => storeError("migrate", failure)),
+      Effect.timeoutFail({ duration: deadline, onTimeout: () => noAnswer("migrate", deadline) }),
+      Effect.flatMap((names) =>
+        names.length === 0
+          ? Effect.void
+          : Effect.logInfo(`The tables of PostgreSQL have been brought up to date: ${names.join(", ")}`),
+      ),
+    )
+    const share = Effect.gen(function* () {
+      const outcome = attempt === undefined ? Option.none() : yield* Fiber.poll(attempt)
+      const hasFailed = Option.isSome(outcome) && Exit.isFailure(outcome.value)
+      if (attempt === undefined || hasFailed) attempt = yield* Effect.forkIn(once, scope)
+      return attempt
+    })
+    return { done: share.pipe(starting.withPermits(1), Effect.flatMap(Fiber.await), Effect.flatten) }
+  })

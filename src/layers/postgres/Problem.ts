@@ -1,0 +1,41 @@
+import { Cause, Clock, DateTime, Effect, Exit, Option } from "effect"
+import { type StoreError, StoreMisconfigured, StoreUnavailable } from "../../domain/Errors.ts"
+
+/** What is wrong with the server as of the last operation, and since when. */
+export interface ProblemTracker {
+  readonly observe: (exit: Exit.Exit<unknown, unknown>) => Effect.Effect<void>
+  readonly sentence: Effect.Effect<string | undefined>
+}
+
+/** Two that want the same at once: the server works as it should. */
+const contention: ReadonlySet<string | null> = new Set(["40001", "40P01", "55P03"])
+
+const storeErrorOf = (exit: Exit.Exit<unknown, unknown>): StoreError | undefined => {
+  const error = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.failureOption(exit.cause)) : undefined
+  const isProblem = error instanceof StoreUnavailable || error instanceof StoreMisconfigured
+  return isProblem && !contention.has(error.sqlstate) ? error : undefined
+}
+
+const describe = (error: StoreError): string => {
+  if (error._tag === "StoreMisconfigured") return "is misconfigured"
+  return error.sqlstate === null ? "cannot be reached" : "is unavailable"
+}
+
+/** @param address `host:port`, for the reader */
+export const make = (address: string): ProblemTracker => {
+  let current: { readonly since: string; readonly error: StoreError } | undefined
+  return {
+    observe: Effect.fnUntraced(function* (exit) {
+      // An operation that was called off says nothing about the server.
+      if (Exit.isInterrupted(exit)) return
+      const error = storeErrorOf(exit)
+      const now = DateTime.formatIso(DateTime.unsafeMake(yield* Clock.currentTimeMillis))
+      current = error === undefined ? undefined : { since: current?.since ?? now, error }
+    }),
+    sentence: Effect.sync(() =>
+      current === undefined
+        ? undefined
+        : `PostgreSQL at ${address} ${describe(current.error)} since ${current.since} (${current.error.reason})`,
+    ),
+  }
+}

@@ -1,0 +1,55 @@
+import { type FragmentSqlToken, type QuerySqlToken, sql } from "slonik"
+import type { QueueName } from "../../domain/Message.ts"
+import type { NewQuarantineEntry, QuarantineEntry } from "../../domain/Quarantine.ts"
+import type { QuarantineFilter } from "../../services/MessageStore.ts"
+import { toStorable } from "../toStorable.ts"
+import * as ArrayLiteral from "./ArrayLiteral.ts"
+import { rfc3339 } from "./Rfc3339.ts"
+
+export type Row = Omit<QuarantineEntry, "raw"> & { readonly raw: Buffer }
+
+/** A copy of the bytes: pg hands out a view of a buffer that it got from the network. */
+export const entryOf = (row: Row): QuarantineEntry => ({ ...row, raw: Uint8Array.from(row.raw) })
+
+const columns = sql.fragment`
+  id, queue, cache_id, reason, sqlstate, error, raw, status,
+  ${rfc3339("quarantined_at")} AS quarantined_at, ${rfc3339("resolved_at")} AS resolved_at`
+
+/** Rows `{ id }`, in order. */
+export const insert = (queue: QueueName, entries: ReadonlyArray<NewQuarantineEntry>): QuerySqlToken =>
+  sql.unsafe`
+    INSERT INTO quarantined_messages (queue, cache_id, reason, sqlstate, error, raw)
+    SELECT ${queue}::text, cache_id, reason, sqlstate, error, raw
+    FROM unnest(
+      ${ArrayLiteral.integers(entries.map(({ cacheId }) => cacheId))}::bigint[],
+      ${ArrayLiteral.texts(entries.map(({ reason }) => reason))}::text[],
+      ${ArrayLiteral.texts(entries.map(({ sqlstate }) => sqlstate))}::text[],
+      ${ArrayLiteral.texts(entries.map(({ error }) => toStorable(error)))}::text[],
+      ${ArrayLiteral.bytes(entries.map(({ raw }) => raw))}::bytea[]
+    ) WITH ORDINALITY AS given (cache_id, reason, sqlstate, error, raw, ordinal)
+    ORDER BY ordinal
+    RETURNING id`
+
+export const select = (filter: QuarantineFilter): QuerySqlToken =>
+  sql.unsafe`
+    SELECT ${columns} FROM quarantined_messages
+    WHERE ${sql.and([
+      filter.queue !== undefined && sql.fragment`queue = ${filter.queue}`,
+      filter.status !== undefined && sql.fragment`status = ${filter.status}`,
+      filter.after !== undefined && sql.fragment`id > ${filter.after}`,
+    ])}
+    ORDER BY id LIMIT ${filter.limit}`
+
+/** One row or none. */
+export const selectOne = (id: number): QuerySqlToken =>
+  sql.unsafe`SELECT ${columns} FROM quarantined_messages WHERE id = ${id}`
+
+export const lockOne = (id: number): QuerySqlToken =>
+  sql.unsafe`SELECT ${columns} FROM quarantined_messages WHERE id = ${id} FOR UPDATE`
+
+export const resolve = (id: number, status: "replayed" | "discarded"): QuerySqlToken =>
+  sql.unsafe`UPDATE quarantined_messages SET status = ${status}, resolved_at = now() WHERE id = ${id}`
+
+/** `NULL` when there is none. */
+export const greatestCacheId = (queue: QueueName): FragmentSqlToken =>
+  sql.fragment`(SELECT max(cache_id) FROM quarantined_messages WHERE queue = ${queue})`

@@ -1,0 +1,504 @@
+import { expect, layer } from "@effect/vitest"
+import { Cause, Deferred, Effect, Exit, FastCheck, Fiber, Struct } from "effect"
+import { DaemonStarted, QuarantineReason } from "../../src/domain/Event.ts"
+import type { CachedMessage, QueueName } from "../../src/domain/Message.ts"
+import type { NewQuarantineEntry, QuarantineEntry } from "../../src/domain/Quarantine.ts"
+import { EventJournal } from "../../src/services/EventJournal.ts"
+import { MessageStore, type StoreTransaction } from "../../src/services/MessageStore.ts"
+import {
+  cacheId,
+  privateMessage,
+  publicMessage as publicMessageArbitrary,
+  storableText,
+} from "../support/arbitraries.ts"
+import {
+  asStored,
+  publicMessage,
+  publicMessages,
+  type StoreBackend,
+  stored,
+  type StoredMessage,
+  type StorePorts,
+} from "./StoreBackend.ts"
+
+const transact = <A, E>(body: (transaction: StoreTransaction) => Effect.Effect<A, E>) =>
+  Effect.flatMap(MessageStore, (store) => store.transaction(body))
+
+const insert = (queue: QueueName, messages: ReadonlyArray<CachedMessage>) =>
+  transact((transaction) => transaction.insert(queue, messages))
+
+const entry = (text: string, changes: Partial<NewQuarantineEntry> = {}): NewQuarantineEntry => ({
+  cacheId: 1,
+  reason: "wrong_shape",
+  sqlstate: null,
+  error: "must be an object",
+  raw: Buffer.from(text),
+  ...changes,
+})
+
+const allEntries = Effect.flatMap(MessageStore, (store) => store.quarantineEntries({ limit: 1000 }))
+const allEvents = Effect.flatMap(EventJournal, (journal) => journal.read(0, 1000))
+
+/** Writes a little of everything. */
+const writeEverything = (transaction: StoreTransaction) =>
+  Effect.gen(function* () {
+    yield* transaction.lockQueue("public")
+    yield* transaction.insert("public", publicMessages(1, 3))
+    yield* transaction.quarantine("public", [entry("x")])
+    yield* transaction.journal([new DaemonStarted({ instance_id: "i", version: "v" })])
+  })
+
+const expectNothing = Effect.gen(function* () {
+  expect(yield* stored("public")).toEqual([])
+  expect(yield* allEntries).toEqual([])
+  expect(yield* allEvents).toEqual([])
+})
+
+/** What PostgreSQL says about one column, and a value that it refuses there. */
+const refusals: ReadonlyArray<readonly [what: string, sqlstate: RegExp, changes: object]> = [
+  ["U+0000 in a text", /^22021$/, { message: "a\u0000b" }],
+  ["U+0000 in a name", /^22021$/, { username: "\u0000" }],
+  ["25 characters for a channel of 24", /^22001$/, { channel: "é".repeat(25) }],
+  ["37 characters for an id of 36", /^22001$/, { owner_id: "😀".repeat(37) }],
+  ["65 characters for a name of 64", /^22001$/, { username: "n".repeat(65) }],
+  ["an id that is no UUID", /^22P02$/, { message_id: "not a uuid" }],
+  ["a text for a time", /^22007$/, { authored_at: "tomorrow at noon" }],
+  ["a day that does not exist", /^2200[78]$/, { authored_at: "2026-02-30T00:00:00Z" }],
+  ["an offset of 16 hours", /^2200[79]$/, { authored_at: "2026-02-28T00:00:00+16:00" }],
+]
+
+const insertions = <R>(backend: StoreBackend<R>) => {
+  layer(backend.environment, { excludeTestServices: true })(
+    `MessageStore (insert): ${backend.name}`,
+    (it) => {
+      it.effect.prop(
+        "stores the first message of each id, once, in order, and tells duplicates from conflicts",
+        {
+          batches: FastCheck.array(
+            FastCheck.array(
+              FastCheck.record({
+                id: FastCheck.integer({ min: 1, max: 12 }),
+                said: FastCheck.constantFrom("one", "two"),
+                cached: FastCheck.integer({ min: 1, max: 1000 }),
+              }),
+              { maxLength: 15 },
+            ),
+            { maxLength: 5 },
+          ),
+        },
+        ({ batches }) =>
+          Effect.gen(function* () {
+            const expected = new Map<number, CachedMessage>()
+            for (const batch of batches) {
+              const messages = batch.map(({ id, said, cached }) =>
+                publicMessage(id, { cache_id: cached, message: said }),
+              )
+              const conflicts: Array<number> = []
+              let inserted = 0
+              for (const [index, { id, said }] of batch.entries()) {
+                const first = expected.get(id)
+                if (first === undefined) {
+                  expected.set(id, messages[index]!)
+                  inserted++
+                } else if (first.message !== said) conflicts.push(index)
+              }
+              expect(yield* insert("public", messages)).toEqual({ inserted, conflicts })
+            }
+            expect(yield* stored("public")).toEqual([...expected.values()].map(asStored))
+            expect(yield* stored("private")).toEqual([])
+          }).pipe(Effect.provide(backend.ports)),
+        { fastCheck: { numRuns: 25 } },
+      )
+
+      it.effect.prop(
+        "keeps whatever may stand in a queue",
+        {
+          ofPublic: FastCheck.array(FastCheck.tuple(cacheId, publicMessageArbitrary), { maxLength: 30 }),
+          ofPrivate: FastCheck.array(FastCheck.tuple(cacheId, privateMessage), { maxLength: 30 }),
+        },
+        ({ ofPublic, ofPrivate }) =>
+          Effect.gen(function* () {
+            const queues = { public: ofPublic, private: ofPrivate }
+            for (const queue of ["public", "private"] as const) {
+              const messages = queues[queue].map(([cache_id, message]): CachedMessage => ({
+                cache_id,
+                ...message,
+              }))
+              expect(yield* insert(queue, messages)).toEqual({ inserted: messages.length, conflicts: [] })
+              expect(yield* insert(queue, messages)).toEqual({ inserted: 0, conflicts: [] })
+              const withoutTime = (row: StoredMessage) => Struct.omit(row, "authoredAtMillis")
+              expect((yield* stored(queue)).map(withoutTime)).toEqual(messages.map(asStored).map(withoutTime))
+            }
+          }).pipe(Effect.provide(backend.ports)),
+        { fastCheck: { numRuns: 15 } },
+      )
+
+      it.effect(
+        "takes the same instant in another zone for the same content, and any other time for another",
+        () =>
+          Effect.gen(function* () {
+            yield* insert("public", [publicMessage(1, { authored_at: "2026-03-01T12:00:00.5Z" })])
+            const again = (authored_at: string) =>
+              insert("public", [publicMessage(1, { authored_at, cache_id: 9 })])
+            expect(yield* again("2026-03-01T13:30:00.500+01:30")).toEqual({ inserted: 0, conflicts: [] })
+            expect(yield* again("2026-02-28t23:00:00.500000-12:00")).toEqual({ inserted: 0, conflicts: [0] })
+            expect(yield* again("2026-03-01t12:00:00.500001z")).toEqual({ inserted: 0, conflicts: [0] })
+            expect(yield* again("2026-03-01t12:00:00.5000001z")).toEqual({ inserted: 0, conflicts: [] })
+            expect((yield* stored("public")).map(({ cache_id }) => cache_id)).toEqual([1])
+          }).pipe(Effect.provide(backend.ports)),
+      )
+
+      it.effect("finds a conflict in any column of either table", () =>
+        Effect.gen(function* () {
+          const { channel: _, ...rest } = publicMessage(1) as unknown as Record<string, unknown>
+          const messages = {
+            public: publicMessage(1),
+            private: { ...rest, recipient_id: "bob", recipient: "Bob" } as unknown as CachedMessage,
+          }
+          for (const [queue, message] of Object.entries(messages) as Array<[QueueName, CachedMessage]>) {
+            yield* insert(queue, [message])
+            for (const column of Object.keys(message)) {
+              if (column === "message_id" || column === "cache_id" || column === "authored_at") continue
+              const other = { ...message, [column]: "other" } as CachedMessage
+              expect(yield* insert(queue, [message, other, message])).toEqual({ inserted: 0, conflicts: [1] })
+            }
+          }
+        }).pipe(Effect.provide(backend.ports)),
+      )
+
+      it.effect.each(refusals)(
+        "refuses %s, adds nothing of that batch, and goes on",
+        ([, sqlstate, changes]) =>
+          Effect.gen(function* () {
+            const bad = publicMessage(2, changes)
+            const error = yield* transact(
+              Effect.fnUntraced(function* (transaction) {
+                yield* transaction.insert("public", [publicMessage(9)])
+                const refused = yield* Effect.flip(
+                  transaction.insert("public", [publicMessage(1), bad, publicMessage(3)]),
+                )
+                yield* transaction.insert("public", [publicMessage(3)])
+                yield* transaction.quarantine("public", [entry("bad")])
+                return refused
+              }),
+            )
+            expect(error).toMatchObject({ _tag: "RowsRefused", sqlstate: expect.stringMatching(sqlstate) })
+            expect((yield* stored("public")).map(({ cache_id }) => cache_id)).toEqual([9, 3])
+            expect((yield* allEntries).length).toBe(1)
+          }).pipe(Effect.provide(backend.ports)),
+      )
+
+      it.effect("says nothing about a value that it refuses", () =>
+        Effect.gen(function* () {
+          const error = yield* Effect.flip(
+            insert("public", [publicMessage(1, { message_id: "secret", authored_at: "secret" })]),
+          )
+          expect(String(Object.values(error))).not.toContain("secret")
+        }).pipe(Effect.provide(backend.ports)),
+      )
+
+      it.effect("cuts spaces that a column has no room for, and stores U+FFFD for a lone surrogate", () =>
+        Effect.gen(function* () {
+          yield* insert("public", [publicMessage(1, { channel: `${"c".repeat(24)}  `, message: "a\ud800b" })])
+          expect(yield* stored("public")).toMatchObject([{ channel: "c".repeat(24), message: "a\ufffdb" }])
+        }).pipe(Effect.provide(backend.ports)),
+      )
+
+      it.effect("stores each message once when several transactions insert it at the same time", () =>
+        Effect.gen(function* () {
+          const reports = yield* Effect.forEach(
+            [publicMessages(1, 60), publicMessages(20, 80), publicMessages(1, 80)],
+            (messages) => insert("public", messages),
+            { concurrency: "unbounded" },
+          )
+          expect(reports.reduce((sum, { inserted }) => sum + inserted, 0)).toBe(80)
+          expect(reports.flatMap(({ conflicts }) => conflicts)).toEqual([])
+          expect(new Set((yield* stored("public")).map(({ message_id }) => message_id)).size).toBe(80)
+          expect((yield* stored("public")).length).toBe(80)
+        }).pipe(Effect.provide(backend.ports)),
+      )
+    },
+  )
+}
+
+const visibility = <R>(backend: StoreBackend<R>) => {
+  layer(backend.environment, { excludeTestServices: true })(
+    `MessageStore (transaction): ${backend.name}`,
+    (it) => {
+      it.effect("shows everything together when it has succeeded, and nothing before", () =>
+        Effect.gen(function* () {
+          const context = yield* Effect.context<StorePorts>()
+          const result = yield* transact((transaction) =>
+            writeEverything(transaction).pipe(
+              Effect.zipRight(Effect.provide(expectNothing, context)),
+              Effect.as("done"),
+            ),
+          )
+          expect(result).toBe("done")
+          expect(yield* stored("public")).toEqual(publicMessages(1, 3).map(asStored))
+          expect((yield* allEntries).length).toBe(1)
+          expect((yield* allEvents).length).toBe(1)
+        }).pipe(Effect.provide(backend.ports)),
+      )
+
+      it.effect("leaves nothing of a body that fails, and fails with its error", () =>
+        Effect.gen(function* () {
+          const error = yield* transact((transaction) =>
+            writeEverything(transaction).pipe(Effect.zipRight(Effect.fail("no"))),
+          ).pipe(Effect.flip)
+          expect(error).toBe("no")
+          yield* expectNothing
+        }).pipe(Effect.provide(backend.ports)),
+      )
+
+      it.effect("leaves nothing of a body that dies, and dies with its defect", () =>
+        Effect.gen(function* () {
+          const exit = yield* transact((transaction) =>
+            writeEverything(transaction).pipe(Effect.zipRight(Effect.dieMessage("a defect"))),
+          ).pipe(Effect.exit)
+          expect(Exit.isFailure(exit) && Cause.isDieType(exit.cause)).toBe(true)
+          yield* expectNothing
+        }).pipe(Effect.provide(backend.ports)),
+      )
+
+      it.effect("leaves nothing of a body that is interrupted, nor its locks", () =>
+        Effect.gen(function* () {
+          const written = yield* Deferred.make<void>()
+          const running = yield* Effect.fork(
+            transact((transaction) =>
+              writeEverything(transaction).pipe(
+                Effect.zipRight(Deferred.succeed(written, undefined)),
+                Effect.zipRight(Effect.never),
+              ),
+            ),
+          )
+          yield* Deferred.await(written)
+          const exit = yield* Fiber.interrupt(running)
+          expect(Exit.isInterrupted(exit)).toBe(true)
+          yield* expectNothing
+          yield* transact(writeEverything)
+        }).pipe(Effect.provide(backend.ports)),
+      )
+
+      it.effect("does not commit after a failure that the body has caught", () =>
+        Effect.gen(function* () {
+          const error = yield* whileLocked(
+            transact(
+              Effect.fnUntraced(function* (transaction) {
+                yield* transaction.insert("private", [])
+                yield* transaction.quarantine("public", [entry("x")])
+                yield* Effect.ignore(transaction.lockQueue("public"))
+              }),
+            ),
+          ).pipe(Effect.flip)
+          expect(error._tag).toBe("StoreUnavailable")
+          yield* expectNothing
+        }).pipe(Effect.provide(backend.ports)),
+      )
+    },
+  )
+}
+
+/** Runs the effect while another transaction holds the lock of the public queue and of the quarantine entries. */
+const whileLocked = <A, E, R>(effect: Effect.Effect<A, E, R>, entries: ReadonlyArray<number> = []) =>
+  Effect.gen(function* () {
+    const locked = yield* Deferred.make<void>()
+    const mayEnd = yield* Deferred.make<void>()
+    const holder = yield* Effect.fork(
+      transact(
+        Effect.fnUntraced(function* (transaction) {
+          yield* transaction.lockQueue("public")
+          yield* Effect.forEach(entries, transaction.lockQuarantineEntry, { discard: true })
+          yield* Deferred.succeed(locked, undefined)
+          yield* Deferred.await(mayEnd)
+        }),
+      ),
+    )
+    yield* Deferred.await(locked)
+    const exit = yield* Effect.exit(effect)
+    yield* Deferred.succeed(mayEnd, undefined)
+    yield* Fiber.join(holder)
+    return yield* exit
+  })
+
+const locks = <R>(backend: StoreBackend<R>) => {
+  layer(backend.environment, { excludeTestServices: true })(`MessageStore (locks): ${backend.name}`, (it) => {
+    const lockQueue = (queue: QueueName) => transact((transaction) => transaction.lockQueue(queue))
+
+    it.effect(
+      "keeps a queue's lock for one transaction until it ends, and says so within a second or two",
+      () =>
+        Effect.gen(function* () {
+          const error = yield* Effect.flip(whileLocked(lockQueue("public")))
+          expect(error).toMatchObject({ _tag: "StoreUnavailable", sqlstate: "55P03" })
+          yield* whileLocked(lockQueue("private"))
+          yield* lockQueue("public")
+          yield* transact((transaction) =>
+            Effect.all([transaction.lockQueue("public"), transaction.lockQueue("public")]),
+          )
+        }).pipe(Effect.provide(backend.ports)),
+    )
+
+    it.effect("hands a queue's lock to the one who waits", () =>
+      Effect.gen(function* () {
+        const order: Array<string> = []
+        const locked = yield* Deferred.make<void>()
+        const first = yield* Effect.fork(
+          transact((transaction) =>
+            transaction.lockQueue("public").pipe(
+              Effect.zipRight(Deferred.succeed(locked, undefined)),
+              // Long enough for the other one to come to wait.
+              Effect.tap(() => transaction.insert("public", publicMessages(1, 5))),
+              Effect.tap(() => Effect.sync(() => order.push("first"))),
+            ),
+          ),
+        )
+        yield* Deferred.await(locked)
+        yield* transact((transaction) =>
+          Effect.tap(transaction.lockQueue("public"), () => Effect.sync(() => order.push("second"))),
+        )
+        yield* Fiber.join(first)
+        expect(order).toEqual(["first", "second"])
+      }).pipe(Effect.provide(backend.ports)),
+    )
+
+    it.effect("keeps a quarantine entry for the one who resolves it", () =>
+      Effect.gen(function* () {
+        const [one, other] = yield* transact((transaction) =>
+          transaction.quarantine("public", [entry("a"), entry("b")]),
+        )
+        const resolve = (id: number) =>
+          transact(
+            Effect.fnUntraced(function* (transaction) {
+              const locked = yield* transaction.lockQuarantineEntry(id)
+              yield* transaction.resolveQuarantineEntry(id, "replayed")
+              return { before: locked, after: yield* transaction.lockQuarantineEntry(id) }
+            }),
+          )
+        expect(yield* Effect.flip(whileLocked(resolve(one!), [one!]))).toMatchObject({
+          _tag: "StoreUnavailable",
+          sqlstate: "55P03",
+        })
+        const { before, after } = yield* whileLocked(resolve(one!), [other!])
+        expect(before).toMatchObject({ id: one, status: "open", resolved_at: null })
+        expect(after).toEqual({ ...before, status: "replayed", resolved_at: expect.stringMatching(/Z$/) })
+        expect((yield* allEntries).map(({ status }) => status)).toEqual(["replayed", "open"])
+      }).pipe(Effect.provide(backend.ports)),
+    )
+  })
+}
+
+const newEntry: FastCheck.Arbitrary<NewQuarantineEntry> = FastCheck.record({
+  cacheId: FastCheck.option(cacheId, { nil: null }),
+  reason: FastCheck.constantFrom(...QuarantineReason.literals),
+  sqlstate: FastCheck.constantFrom(null, "22021", "23514"),
+  error: storableText(200),
+  raw: FastCheck.uint8Array({ maxLength: 300 }),
+})
+
+const quarantine = <R>(backend: StoreBackend<R>) => {
+  layer(backend.environment, { excludeTestServices: true })(
+    `MessageStore (quarantine): ${backend.name}`,
+    (it) => {
+      it.effect.prop(
+        "gives back any bytes and every word about them, in order, in pages and by filter",
+        {
+          ofPublic: FastCheck.array(newEntry, { maxLength: 12 }),
+          ofPrivate: FastCheck.array(newEntry, { maxLength: 12 }),
+          limit: FastCheck.integer({ min: 1, max: 10 }),
+        },
+        ({ ofPublic, ofPrivate, limit }) =>
+          Effect.gen(function* () {
+            const store = yield* MessageStore
+            const ids = yield* transact((transaction) =>
+              Effect.all({
+                public: transaction.quarantine("public", ofPublic),
+                private: transaction.quarantine("private", ofPrivate),
+              }),
+            )
+            const expected = [
+              ...ofPublic.map((given, index) => ({ id: ids.public[index]!, queue: "public", ...given })),
+              ...ofPrivate.map((given, index) => ({ id: ids.private[index]!, queue: "private", ...given })),
+            ].map(({ cacheId: cache_id, ...rest }) => ({
+              ...rest,
+              cache_id,
+              status: "open",
+              resolved_at: null,
+            }))
+            const all = yield* allEntries
+            expect(all.map((row) => Struct.omit(row, "quarantined_at"))).toEqual(expected)
+            const pages: Array<QuarantineEntry> = []
+            while (true) {
+              const page = yield* store.quarantineEntries({ after: pages.at(-1)?.id, limit })
+              pages.push(...page)
+              if (page.length < limit) break
+            }
+            expect(pages).toEqual(all)
+            for (const queue of ["public", "private"] as const) {
+              expect(yield* store.quarantineEntries({ queue, status: "open", limit: 100 })).toEqual(
+                all.filter((row) => row.queue === queue),
+              )
+            }
+            expect(yield* store.quarantineEntries({ status: "discarded", limit: 100 })).toEqual([])
+            for (const row of all) expect(yield* store.quarantineEntry(row.id)).toEqual(row)
+          }).pipe(Effect.provide(backend.ports)),
+        { fastCheck: { numRuns: 15 } },
+      )
+
+      it.effect("keeps an entry whose error text cannot be stored", () =>
+        Effect.gen(function* () {
+          yield* transact((transaction) =>
+            transaction.quarantine("public", [entry("x", { error: "a\u0000b\ud800c" })]),
+          )
+          expect(yield* allEntries).toMatchObject([{ error: "a\ufffdb\ufffdc" }])
+        }).pipe(Effect.provide(backend.ports)),
+      )
+
+      it.effect.each([4711, -1, 0.5, 1e300, Number.NaN])("has no entry %s", (id) =>
+        Effect.gen(function* () {
+          const store = yield* MessageStore
+          expect((yield* Effect.flip(store.quarantineEntry(id)))._tag).toBe("QuarantineEntryNotFound")
+          const error = yield* Effect.flip(transact((transaction) => transaction.lockQuarantineEntry(id)))
+          expect(error._tag).toBe("QuarantineEntryNotFound")
+        }).pipe(Effect.provide(backend.ports)),
+      )
+    },
+  )
+}
+
+const greatestCacheIds = <R>(backend: StoreBackend<R>) => {
+  layer(backend.environment, { excludeTestServices: true })(
+    `MessageStore (cache_id): ${backend.name}`,
+    (it) => {
+      it.effect("knows the greatest one of each queue, also of what the transaction has just added", () =>
+        Effect.gen(function* () {
+          const store = yield* MessageStore
+          const greatest = Effect.all([store.greatestCacheId("public"), store.greatestCacheId("private")])
+          expect(yield* greatest).toEqual([0, 0])
+          const inside = yield* transact(
+            Effect.fnUntraced(function* (transaction) {
+              const before = yield* transaction.greatestCacheId("public")
+              yield* transaction.insert("public", [publicMessage(7), publicMessage(3)])
+              yield* transaction.quarantine("public", [entry("x", { cacheId: 50 })])
+              return [before, yield* transaction.greatestCacheId("public")]
+            }),
+          )
+          // A quarantined message is none that is stored, but its id has been given.
+          expect(inside).toEqual([0, 7])
+          expect(yield* greatest).toEqual([50, 0])
+          yield* insert("public", [publicMessage(8, { cache_id: Number.MAX_SAFE_INTEGER })])
+          yield* transact((transaction) => transaction.quarantine("private", [entry("x", { cacheId: null })]))
+          expect(yield* greatest).toEqual([Number.MAX_SAFE_INTEGER, 0])
+        }).pipe(Effect.provide(backend.ports)),
+      )
+    },
+  )
+}
+
+export const messageStoreContract = <R>(backend: StoreBackend<R>) => {
+  insertions(backend)
+  visibility(backend)
+  locks(backend)
+  quarantine(backend)
+  greatestCacheIds(backend)
+}

@@ -1,0 +1,297 @@
+import { assert, describe, it } from "@effect/vitest"
+import { FastCheck as fc } from "effect"
+import { GroupCommit, type GroupCommitItem, type GroupCommitLimits } from "../../src/layers/GroupCommit.ts"
+
+interface Item extends GroupCommitItem {
+  readonly id: string
+}
+
+const item = (id: string, size = 1): Item => ({ id, size, cancelled: false })
+
+const roomy: GroupCommitLimits = { batchItems: 100, batchSize: 100, pendingItems: 100, pendingSize: 100 }
+
+/** Lets every microtask run that is queued now. */
+const tick = (): Promise<void> => Promise.resolve()
+
+/** A `send` in the hands of the test: each batch stays under way until `finish`. */
+const driven = (limits: GroupCommitLimits) => {
+  const batches: Array<ReadonlyArray<Item>> = []
+  let underWay: (() => void) | undefined
+  let overlapped = false
+  const groupCommit = new GroupCommit<Item>((batch, done) => {
+    overlapped ||= underWay !== undefined
+    batches.push(batch)
+    underWay = done
+  }, limits)
+  const finish = (): boolean => {
+    const done = underWay
+    underWay = undefined
+    done?.()
+    return done !== undefined
+  }
+  return {
+    groupCommit,
+    batches,
+    finish,
+    add: (...items: ReadonlyArray<Item>) => items.map((next) => groupCommit.add(next)),
+    ids: () => batches.map((batch) => batch.map(({ id }) => id).join("")),
+    overlapped: () => overlapped,
+  }
+}
+
+describe("GroupCommit", () => {
+  it("sends what was added together together, once the adding is over", async () => {
+    const { add, groupCommit, ids } = driven(roomy)
+    add(item("a"), item("b"))
+    queueMicrotask(() => add(item("c")))
+    assert.deepStrictEqual(ids(), [])
+    assert.strictEqual(groupCommit.pending, 2)
+    await tick()
+    assert.deepStrictEqual(ids(), ["ab"])
+  })
+
+  it("waits for what the running microtasks still add", async () => {
+    const { add, ids } = driven(roomy)
+    queueMicrotask(() => add(item("b")))
+    add(item("a"))
+    await tick()
+    assert.deepStrictEqual(ids(), ["ab"])
+  })
+
+  it("gathers while a batch is under way, and sends on when it is done", async () => {
+    const { add, finish, groupCommit, ids } = driven(roomy)
+    add(item("a"))
+    await tick()
+    add(item("b"))
+    await tick()
+    add(item("c"))
+    assert.deepStrictEqual(ids(), ["a"])
+    assert.strictEqual(groupCommit.pending, 3)
+    finish()
+    assert.deepStrictEqual(ids(), ["a", "bc"])
+    assert.strictEqual(groupCommit.pending, 2)
+    finish()
+    assert.strictEqual(groupCommit.pending, 0)
+    add(item("d"))
+    await tick()
+    assert.deepStrictEqual(ids(), ["a", "bc", "d"])
+  })
+
+  it("takes a batch that is done at once", async () => {
+    const sent: Array<string> = []
+    const groupCommit = new GroupCommit<Item>(
+      (batch, done) => {
+        sent.push(...batch.map(({ id }) => id))
+        done()
+      },
+      { ...roomy, batchItems: 1 },
+    )
+    for (const id of "abc") groupCommit.add(item(id))
+    await tick()
+    assert.deepStrictEqual(sent, ["a", "b", "c"])
+    assert.strictEqual(groupCommit.pending, 0)
+  })
+
+  it.each<
+    [
+      name: string,
+      limits: Partial<GroupCommitLimits>,
+      sizes: ReadonlyArray<number>,
+      batches: ReadonlyArray<string>,
+    ]
+  >([
+    ["as many items as a batch may have", { batchItems: 2 }, [1, 1, 1, 1, 1], ["01", "23", "4"]],
+    ["as much as a batch may hold", { batchSize: 5 }, [2, 3, 4, 1, 1], ["01", "23", "4"]],
+    ["one that is too big for a batch, alone", { batchSize: 5 }, [1, 9, 1], ["0", "1", "2"]],
+    ["a first one that is too big, alone", { batchSize: 5 }, [9, 1, 9], ["0", "1", "2"]],
+    ["what has no size with the rest", { batchSize: 5 }, [5, 0, 0, 1], ["012", "3"]],
+  ])("sends %s", async (_, limits, sizes, expected) => {
+    const { add, finish, ids } = driven({ ...roomy, ...limits })
+    add(...sizes.map((size, index) => item(String(index), size)))
+    await tick()
+    while (finish());
+    assert.deepStrictEqual(ids(), expected)
+  })
+
+  it.each<[name: string, limits: Partial<GroupCommitLimits>]>([
+    ["many", { pendingItems: 2 }],
+    ["much", { pendingSize: 5 }],
+  ])("refuses and forgets what comes when too %s are waiting, until some have left", async (_, limits) => {
+    const { add, finish, groupCommit, ids } = driven({ ...roomy, ...limits })
+    assert.deepStrictEqual(add(item("a", 3), item("b", 2), item("c", 1)), [true, true, false])
+    assert.strictEqual(groupCommit.pending, 2)
+    await tick()
+    assert.deepStrictEqual(add(item("d", 3), item("e", 2), item("f", 1)), [true, true, false])
+    finish()
+    assert.deepStrictEqual(add(item("g", 3), item("h", 2), item("i", 1)), [true, true, false])
+    while (finish());
+    assert.deepStrictEqual(ids(), ["ab", "de", "gh"])
+  })
+
+  it("drops what was cancelled before it left, and only that", async () => {
+    const { add, finish, ids } = driven(roomy)
+    const [a, b, c, d] = [item("a"), item("b"), item("c"), item("d")] as const
+    add(a, b)
+    a.cancelled = true
+    await tick()
+    b.cancelled = true
+    add(c, d)
+    c.cancelled = true
+    finish()
+    assert.deepStrictEqual(ids(), ["b", "d"])
+  })
+
+  it("gives the room of a cancelled item back, and sends no empty batch", async () => {
+    const { add, groupCommit, ids } = driven({ ...roomy, pendingItems: 1, pendingSize: 1 })
+    const cancelled = item("a")
+    add(cancelled)
+    cancelled.cancelled = true
+    await tick()
+    assert.strictEqual(groupCommit.pending, 0)
+    assert.deepStrictEqual(add(item("b")), [true])
+    await tick()
+    assert.deepStrictEqual(ids(), ["b"])
+  })
+})
+
+describe("GroupCommit.onIdle", () => {
+  it("calls back at once when there is nothing to do", () => {
+    let calls = 0
+    driven(roomy).groupCommit.onIdle(() => calls++)
+    assert.strictEqual(calls, 1)
+  })
+
+  it("calls back once, when the last batch is done", async () => {
+    const { add, finish, groupCommit } = driven({ ...roomy, batchItems: 1 })
+    const calls: Array<string> = []
+    add(item("a"), item("b"))
+    groupCommit.onIdle(() => calls.push("first"))
+    groupCommit.onIdle(() => calls.push(`second, ${groupCommit.pending} pending`))
+    await tick()
+    finish()
+    assert.deepStrictEqual(calls, [])
+    finish()
+    assert.deepStrictEqual(calls, ["first", "second, 0 pending"])
+    add(item("c"))
+    await tick()
+    finish()
+    assert.lengthOf(calls, 2)
+  })
+
+  it("calls back when the last that waited were cancelled", async () => {
+    const { add, groupCommit } = driven(roomy)
+    const cancelled = item("a")
+    let calls = 0
+    add(cancelled)
+    cancelled.cancelled = true
+    groupCommit.onIdle(() => calls++)
+    assert.strictEqual(calls, 0)
+    await tick()
+    assert.strictEqual(calls, 1)
+  })
+
+  it("may be used to add more", async () => {
+    const { add, finish, groupCommit, ids } = driven(roomy)
+    add(item("a"))
+    groupCommit.onIdle(() => add(item("b")))
+    await tick()
+    finish()
+    await tick()
+    assert.deepStrictEqual(ids(), ["a", "b"])
+  })
+})
+
+type Command =
+  | { readonly _tag: "Add"; readonly size: number }
+  | { readonly _tag: "Cancel"; readonly which: number }
+  | { readonly _tag: "Tick" }
+  | { readonly _tag: "Finish" }
+
+const command: fc.Arbitrary<Command> = fc.oneof(
+  { weight: 6, arbitrary: fc.record({ _tag: fc.constant("Add" as const), size: fc.nat(6) }) },
+  { weight: 1, arbitrary: fc.record({ _tag: fc.constant("Cancel" as const), which: fc.nat(100) }) },
+  { weight: 2, arbitrary: fc.record({ _tag: fc.constant("Tick" as const) }) },
+  { weight: 1, arbitrary: fc.record({ _tag: fc.constant("Finish" as const) }) },
+)
+
+const smallLimits: fc.Arbitrary<GroupCommitLimits> = fc.record({
+  batchItems: fc.integer({ min: 1, max: 4 }),
+  batchSize: fc.integer({ min: 1, max: 10 }),
+  pendingItems: fc.integer({ min: 1, max: 8 }),
+  pendingSize: fc.integer({ min: 1, max: 20 }),
+})
+
+const sizeOf = (items: ReadonlyArray<Item>): number => items.reduce((total, { size }) => total + size, 0)
+
+const isTooMuch = (waiting: ReadonlyArray<Item>, next: Item, limits: GroupCommitLimits): boolean =>
+  waiting.length >= limits.pendingItems || sizeOf(waiting) + next.size > limits.pendingSize
+
+/** Runs the commands, checks every answer on the way, and returns what should have left, in order. */
+const run = async (
+  commands: ReadonlyArray<Command>,
+  limits: GroupCommitLimits,
+  drive: ReturnType<typeof driven>,
+) => {
+  const { batches, finish, groupCommit } = drive
+  let waiting: ReadonlyArray<Item> = []
+  const accepted: Array<Item> = []
+  const cancelled = new Set<Item>()
+  const hasLeft = (one: Item) => batches.some((batch) => batch.includes(one))
+  for (const next of commands) {
+    waiting = accepted.slice(accepted.findLastIndex(hasLeft) + 1)
+    if (next._tag === "Tick") await tick()
+    if (next._tag === "Finish") finish()
+    if (next._tag === "Cancel" && accepted.length > 0) {
+      const one = accepted[next.which % accepted.length]!
+      one.cancelled = true
+      if (!hasLeft(one)) cancelled.add(one)
+    }
+    if (next._tag === "Add") {
+      const one = item(String(accepted.length), next.size)
+      // A cancelled item takes up room until its turn comes: between these two lies the truth.
+      const certainly = waiting.filter((other) => !other.cancelled)
+      if (groupCommit.add(one)) {
+        assert.isFalse(isTooMuch(certainly, one, limits), "too much was let in")
+        accepted.push(one)
+      } else {
+        assert.isTrue(isTooMuch(waiting, one, limits), "it was refused without a reason")
+      }
+    }
+  }
+  await tick()
+  while (finish());
+  return accepted.filter((one) => !cancelled.has(one))
+}
+
+describe("GroupCommit, whatever comes in whatever order", () => {
+  it("sends each accepted item exactly once, in order, in one bounded batch at a time", () =>
+    fc.assert(
+      fc.asyncProperty(fc.array(command, { maxLength: 60 }), smallLimits, async (commands, limits) => {
+        const drive = driven(limits)
+        const expected = await run(commands, limits, drive)
+        assert.deepStrictEqual(drive.batches.flat(), expected)
+        assert.isFalse(drive.overlapped(), "two batches were under way at once")
+        assert.strictEqual(drive.groupCommit.pending, 0)
+        for (const batch of drive.batches) {
+          assert.isNotEmpty(batch)
+          assert.isAtMost(batch.length, limits.batchItems)
+          if (batch.length > 1) assert.isAtMost(sizeOf(batch), limits.batchSize)
+        }
+      }),
+      { numRuns: 500 },
+    ))
+
+  it("fills each batch as far as it may", () =>
+    fc.assert(
+      fc.asyncProperty(fc.array(fc.nat(6)), smallLimits, async (sizes, limits) => {
+        const drive = driven({ ...limits, pendingItems: sizes.length, pendingSize: 1000 })
+        drive.add(...sizes.map((size, index) => item(String(index), size)))
+        await tick()
+        while (drive.finish());
+        for (const [index, batch] of drive.batches.slice(0, -1).entries()) {
+          const next = drive.batches[index + 1]![0]!
+          assert.isTrue(batch.length === limits.batchItems || sizeOf([...batch, next]) > limits.batchSize)
+        }
+      }),
+    ))
+})

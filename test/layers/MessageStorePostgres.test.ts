@@ -1,0 +1,290 @@
+import { expect, layer } from "@effect/vitest"
+import { Effect, Either, FastCheck, Layer, Struct } from "effect"
+import {
+  type CachedMessage,
+  PrivateMessageDraft,
+  PublicMessageDraft,
+  type QueueName,
+} from "../../src/domain/Message.ts"
+import { decodeWithProblems } from "../../src/domain/Validation.ts"
+import * as MessageStorePostgres from "../../src/layers/MessageStorePostgres.ts"
+import * as ArrayLiteral from "../../src/layers/postgres/ArrayLiteral.ts"
+import * as PostgresLayer from "../../src/layers/postgres/Postgres.ts"
+import { MessageStore } from "../../src/services/MessageStore.ts"
+import { PostgresServer } from "../../src/services/PostgresServer.ts"
+import { publicMessage } from "../contracts/StoreBackend.ts"
+import {
+  anyText,
+  privateMessageDraft,
+  publicMessageDraft,
+  storableText,
+  timestampWithInstant,
+} from "../support/arbitraries.ts"
+import { freshDatabase, query } from "../support/Servers.ts"
+
+const environment = MessageStorePostgres.layer.pipe(
+  Layer.provide(PostgresLayer.layer),
+  Layer.provideMerge(freshDatabase),
+)
+
+const control = (statement: string, values: ReadonlyArray<unknown> = []) =>
+  Effect.flatMap(PostgresServer, ({ url }) => query(url, statement, values))
+
+const insert = (queue: QueueName, messages: ReadonlyArray<CachedMessage>) =>
+  Effect.flatMap(MessageStore, (store) =>
+    store.transaction((transaction) => transaction.insert(queue, messages)),
+  )
+
+const tables = { public: "chat_messages", private: "private_messages" } as const
+
+/** The rows of these messages, in order, with the time as milliseconds. */
+const rowsOf = (queue: QueueName, messages: ReadonlyArray<CachedMessage>) =>
+  control(
+    `SELECT stored.*, extract(epoch FROM stored.authored_at) * 1000 AS millis
+     FROM unnest($1::uuid[]) WITH ORDINALITY AS given (message_id, ordinal) JOIN ${tables[queue]} AS stored USING (message_id)
+     ORDER BY ordinal`,
+    [messages.map(({ message_id }) => message_id)],
+  )
+
+const contentOf = (message: CachedMessage) => Struct.omit(message, "cache_id", "authored_at")
+
+let given = 0
+
+/** The draft as the publisher queues it, with an id of its own, so that no two are the same message. */
+const queued = (draft: PublicMessageDraft | PrivateMessageDraft, authored_at: string): CachedMessage => {
+  given += 1
+  const { cache_id, message_id } = publicMessage(given)
+  return { ...draft, cache_id, message_id, authored_at } as CachedMessage
+}
+
+/** Inserts what the schema accepts; every row must say what the draft says. */
+const expectStored = Effect.fnUntraced(function* (queue: QueueName, messages: ReadonlyArray<CachedMessage>) {
+  expect(yield* insert(queue, messages)).toEqual({ inserted: messages.length, conflicts: [] })
+  const rows = yield* rowsOf(queue, messages)
+  expect(rows.length).toBe(messages.length)
+  for (const [index, message] of messages.entries()) expect(rows[index]).toMatchObject(contentOf(message))
+  return rows
+})
+
+const decode = {
+  public: decodeWithProblems(PublicMessageDraft),
+  private: decodeWithProblems(PrivateMessageDraft),
+}
+
+/** Texts around every limit of the schema, most of which it refuses. */
+const doubtfulText = (maximum: number) =>
+  FastCheck.oneof(
+    anyText,
+    storableText(maximum + 1, maximum - 1),
+    FastCheck.integer({ min: maximum - 1, max: maximum + 1 }).map((length) => "😀".repeat(length)),
+    FastCheck.constantFrom("", " ", "NULL", "{}", '"', "\\", "\\\\", "a\u0000", "\ud800"),
+  )
+
+const doubtfulTimestamp = FastCheck.oneof(
+  timestampWithInstant.map(({ text }) => text),
+  FastCheck.constantFrom(
+    "0001-01-01T00:00:00Z",
+    "9999-12-31T23:59:59.999999999Z",
+    "0001-01-01T15:59:00+15:59",
+    "9999-12-31T08:00:59-15:59",
+    "2024-02-29t23:59:59.5z",
+    "2023-02-29T00:00:00Z",
+    "2026-01-01T24:00:00Z",
+    "2026-01-01T23:59:60Z",
+    "2026-01-01T00:00:00+16:00",
+    "2026-01-01T00:00:00",
+    "now",
+    "infinity",
+  ),
+)
+
+/** A valid draft of which one field is doubtful. */
+const doubtful = <Draft extends object>(
+  valid: FastCheck.Arbitrary<Draft>,
+  fields: Readonly<Record<string, FastCheck.Arbitrary<string>>>,
+): FastCheck.Arbitrary<Draft & { readonly authored_at: string }> =>
+  FastCheck.record({
+    draft: valid,
+    authored_at: timestampWithInstant.map(({ text }) => text),
+    change: FastCheck.oneof(
+      ...Object.entries(fields).map(([field, values]) => values.map((value) => ({ [field]: value }))),
+    ),
+  }).map(({ draft, authored_at, change }) => ({ ...draft, authored_at, ...change }))
+
+const doubtfulDraft: Readonly<
+  Record<QueueName, FastCheck.Arbitrary<object & { readonly authored_at: string }>>
+> = {
+  public: doubtful(publicMessageDraft, {
+    owner_id: doubtfulText(36),
+    username: doubtfulText(64),
+    channel: doubtfulText(24),
+    message: doubtfulText(100),
+    authored_at: doubtfulTimestamp,
+  }),
+  private: doubtful(privateMessageDraft, {
+    owner_id: doubtfulText(36),
+    username: doubtfulText(64),
+    recipient_id: doubtfulText(36),
+    recipient: doubtfulText(64),
+    message: doubtfulText(100),
+    authored_at: doubtfulTimestamp,
+  }),
+}
+
+/** What the schema refuses because PostgreSQL cannot store it as it is. */
+const unstorable: FastCheck.Arbitrary<Partial<Record<string, string>>> = FastCheck.oneof(
+  FastCheck.tuple(FastCheck.constantFrom("owner_id", "username", "channel", "message"), anyText).map(
+    ([column, text]) => ({ [column]: `${text.toWellFormed().slice(0, 5)}\u0000` }),
+  ),
+  FastCheck.tuple(
+    FastCheck.constantFrom("owner_id", "username", "channel", "message"),
+    FastCheck.constantFrom("\ud800", "\udfff", "a\udbff", "\udc00b"),
+  ).map(([column, text]) => ({ [column]: text })),
+  storableText(30, 25)
+    .filter((text) => [...text].length > 24)
+    .map((channel) => ({ channel })),
+  storableText(70, 65)
+    .filter((text) => [...text].length > 64)
+    .map((username) => ({ username })),
+  FastCheck.constantFrom(
+    { authored_at: "2023-02-29T00:00:00Z" },
+    { authored_at: "2026-13-01T00:00:00Z" },
+    { authored_at: "2026-01-01T25:00:00Z" },
+    { authored_at: "2026-01-01T00:00:00+16:00" },
+    { message_id: "0000" },
+  ),
+)
+
+layer(environment, { excludeTestServices: true })("PostgreSQL", (it) => {
+  it.effect.prop(
+    "stores every draft that the schema accepts, and gives back what was said, to the character",
+    {
+      ofPublic: FastCheck.array(FastCheck.tuple(publicMessageDraft, timestampWithInstant), {
+        minLength: 20,
+        maxLength: 60,
+      }),
+      ofPrivate: FastCheck.array(FastCheck.tuple(privateMessageDraft, timestampWithInstant), {
+        minLength: 20,
+        maxLength: 60,
+      }),
+    },
+    ({ ofPublic, ofPrivate }) =>
+      Effect.gen(function* () {
+        const drafts = { public: ofPublic, private: ofPrivate }
+        for (const queue of ["public", "private"] as const) {
+          const messages = drafts[queue].map(([draft, { text }]) => {
+            const accepted: Either.Either<PublicMessageDraft | PrivateMessageDraft, unknown> =
+              decode[queue](draft)
+            return queued(Either.getOrThrow(accepted), text)
+          })
+          const rows = yield* expectStored(queue, messages)
+          for (const [index, [, { instant }]] of drafts[queue].entries()) {
+            // PostgreSQL rounds to microseconds what may have been written in nanoseconds.
+            expect(Math.abs(Number(rows[index]!["millis"]) - instant)).toBeLessThanOrEqual(1)
+          }
+        }
+      }),
+    { fastCheck: { numRuns: 12 } },
+  )
+
+  it.effect.each(["public", "private"] as const)(
+    "stores whatever of doubtful drafts the schema lets through (%s)",
+    (queue) =>
+      Effect.gen(function* () {
+        const drafts = FastCheck.sample(doubtfulDraft[queue], 400)
+        const accepted = drafts.flatMap((draft) => {
+          const decoded: Either.Either<PublicMessageDraft | PrivateMessageDraft, unknown> =
+            decode[queue](draft)
+          return Either.isRight(decoded) ? [queued(decoded.right, draft.authored_at)] : []
+        })
+        expect(accepted.length).toBeGreaterThan(50)
+        yield* expectStored(queue, accepted)
+      }),
+  )
+
+  it.effect.prop(
+    "refuses or alters what the schema refuses for its sake",
+    { changes: FastCheck.array(unstorable, { minLength: 10, maxLength: 10 }) },
+    ({ changes }) =>
+      Effect.forEach(
+        changes,
+        Effect.fnUntraced(function* (change) {
+          given += 1
+          const message = publicMessage(given, change)
+          const { message_id, cache_id: _, ...draft } = message
+          expect(Either.isLeft(decode.public({ message_id, ...draft }))).toBe(true)
+          const result = yield* Effect.either(insert("public", [message]))
+          if (Either.isLeft(result)) {
+            expect(result.left._tag).toBe("RowsRefused")
+            return
+          }
+          const [row] = yield* rowsOf("public", [message])
+          expect(row).not.toMatchObject(contentOf(message))
+        }),
+        { discard: true },
+      ),
+    { fastCheck: { numRuns: 8 } },
+  )
+
+  it.effect("stores a message of 64 KiB, and many of them in one statement", () =>
+    Effect.gen(function* () {
+      const largest = "😀".repeat(16 * 1024)
+      const messages = Array.from({ length: 20 }, () => {
+        given += 1
+        return publicMessage(given, { message: `${largest.slice(8)}"\\{}`.slice(0, largest.length) })
+      })
+      yield* expectStored("public", messages)
+    }),
+  )
+
+  it.effect.prop(
+    "reads array literals as what they were made of",
+    {
+      texts: FastCheck.array(FastCheck.option(storableText(20), { nil: null })),
+      integers: FastCheck.array(FastCheck.option(FastCheck.maxSafeInteger(), { nil: null })),
+      bytes: FastCheck.array(FastCheck.uint8Array({ maxLength: 20 })),
+    },
+    ({ texts, integers, bytes }) =>
+      Effect.gen(function* () {
+        const [row] = yield* control(
+          "SELECT $1::text[] AS texts, $2::bigint[]::text[] AS integers, $3::bytea[] AS bytes",
+          [ArrayLiteral.texts(texts), ArrayLiteral.integers(integers), ArrayLiteral.bytes(bytes)],
+        )
+        expect(row).toEqual({
+          texts,
+          integers: integers.map((value) => (value === null ? null : String(value))),
+          bytes: bytes.map((value) => Buffer.from(value)),
+        })
+      }),
+    { fastCheck: { numRuns: 40 } },
+  )
+
+  it.effect("names the constraint, and not the row, when the table refuses one for a reason of its own", () =>
+    Effect.gen(function* () {
+      yield* control(
+        "ALTER TABLE chat_messages ADD CONSTRAINT no_shouting CHECK (message <> upper(message)) NOT VALID",
+      )
+      given += 1
+      const error = yield* Effect.flip(insert("public", [publicMessage(given, { message: "SECRET" })]))
+      expect(error).toMatchObject({
+        _tag: "RowsRefused",
+        reason: "a check constraint is violated (no_shouting)",
+        sqlstate: "23514",
+      })
+      yield* control("ALTER TABLE chat_messages DROP CONSTRAINT no_shouting")
+    }),
+  )
+
+  it.effect("says that the table is missing, which is nobody's message's fault", () =>
+    Effect.gen(function* () {
+      yield* control("ALTER TABLE private_messages RENAME TO elsewhere")
+      const error = yield* Effect.flip(insert("private", [publicMessage(1)]))
+      expect(error).toMatchObject({
+        _tag: "StoreMisconfigured",
+        reason: 'relation "private_messages" does not exist',
+        sqlstate: "42P01",
+      })
+      yield* control("ALTER TABLE elsewhere RENAME TO private_messages")
+    }),
+  )
+})

@@ -1,0 +1,6 @@
+import { eventJournalContract } from "../contracts/EventJournalContract.ts"
+import { messageStoreContract } from "../contracts/MessageStoreContract.ts"
+import { postgres } from "./storeBackends.ts"
+
+messageStoreContract(postgres)
+eventJournalContract(postgres)
