@@ -6,7 +6,7 @@
   KEYS[1]  id counter (integer)
   KEYS[2]  flush queue of the same messages (list)
 
-  ARGV[1]  the floor: an integer from 0 to 2^53 - 1
+  ARGV[1]  the floor: an integer from 0 to 2^52
 
   Reply: { the counter before, nil if it was missing; the counter after }, both as text
 
@@ -23,7 +23,8 @@ end
 local after = math.max(tonumber(before) or 0, tonumber(ARGV[1]))
 local newest = redis.call('LINDEX', KEYS[2], -1)
 local newestId = newest and tonumber((string.match(newest, '^%s*{%s*"cache_id"%s*:%s*(%d+)')))
-if newestId and newestId <= maximum then
+-- A counter gives no ids above 2^52: a higher one was put there by hand, and would use up those of all messages.
+if newestId and newestId <= 4503599627370496 then
   after = math.max(after, newestId)
 end
 

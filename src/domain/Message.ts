@@ -16,6 +16,12 @@ export const CacheId = Schema.Number.annotations({ message: () => "must be a num
   }),
 )
 
+/**
+ * Counters are never raised above this, half of what they can count to: an entry that somebody queued by hand with a
+ * higher id is stored like any other, but does not use up the ids of all messages after it.
+ */
+export const highestCountedCacheId = 2 ** 52
+
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 
 /** What makes two messages the same: a UUID in any version, in lower case as PostgreSQL prints it. */

@@ -7,7 +7,7 @@
 import { Clock, Context, Effect, Layer } from "effect"
 import type { Entry } from "../domain/Entry.ts"
 import { CounterMissing } from "../domain/Errors.ts"
-import type { QueueName } from "../domain/Message.ts"
+import { highestCountedCacheId, type QueueName } from "../domain/Message.ts"
 import type { RateLimitSettings } from "../domain/RateLimit.ts"
 import { FlushQueue } from "../services/FlushQueue.ts"
 import {
@@ -49,7 +49,7 @@ const hex = (entry: Entry): string => Buffer.from(entry).toString("hex")
 
 const idOf = (entry: Entry): number => {
   const id = Number(/^\s*\{\s*"cache_id"\s*:\s*(\d+)/.exec(Buffer.from(entry).toString("latin1"))?.[1] ?? 0)
-  return Number.isSafeInteger(id) ? id : 0
+  return id <= highestCountedCacheId ? id : 0
 }
 
 /** Counts one message of a user. Returns the milliseconds to wait when it is over the limit. */

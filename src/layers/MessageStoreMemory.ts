@@ -1,7 +1,7 @@
 import { Clock, Context, DateTime, Effect, Layer } from "effect"
 import { QuarantineEntryNotFound, type StoreError, StoreUnavailable } from "../domain/Errors.ts"
 import type { Event } from "../domain/Event.ts"
-import type { CachedMessage, QueueName } from "../domain/Message.ts"
+import { type CachedMessage, highestCountedCacheId, type QueueName } from "../domain/Message.ts"
 import type { NewQuarantineEntry, QuarantineEntry } from "../domain/Quarantine.ts"
 import { EventJournal } from "../services/EventJournal.ts"
 import { MessageStore, type QuarantineFilter, type StoreTransaction } from "../services/MessageStore.ts"
@@ -43,7 +43,9 @@ const now = Effect.map(Clock.currentTimeMillis, (millis) => DateTime.formatIso(D
 
 const greatest = (rows: Iterable<{ readonly cache_id: number | null }>): number => {
   let found = 0
-  for (const { cache_id } of rows) found = Math.max(found, cache_id ?? 0)
+  for (const { cache_id } of rows) {
+    if (cache_id !== null && cache_id <= highestCountedCacheId) found = Math.max(found, cache_id)
+  }
   return found
 }
 

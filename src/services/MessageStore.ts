@@ -48,7 +48,7 @@ export interface StoreTransaction {
   /** Appends events to the journal, in order. Other writers of the journal wait until this transaction ends. */
   readonly journal: (events: ReadonlyArray<Event>) => Effect.Effect<void, StoreError>
 
-  /** The greatest `cache_id` stored, 0 when there is none. */
+  /** The greatest `cache_id` stored of those that counters give, 0 when there is none. */
   readonly greatestCacheId: (queue: QueueName) => Effect.Effect<number, StoreError>
 }
 
@@ -73,7 +73,7 @@ export class MessageStore extends Context.Tag("chat-cache/MessageStore")<
       body: (transaction: StoreTransaction) => Effect.Effect<A, E>,
     ) => Effect.Effect<A, E | StoreError>
 
-    /** The greatest `cache_id` stored or quarantined, 0 when there is none. */
+    /** The greatest `cache_id` stored or quarantined of those that counters give, 0 when there is none. */
     readonly greatestCacheId: (queue: QueueName) => Effect.Effect<number, StoreError>
 
     /** Quarantine entries by ascending id. */

@@ -87,6 +87,12 @@ const totals = Effect.flatMap(JournalState, ({ refresh }) => refresh).pipe(
   Effect.provide(JournalStateLayer.layer),
 )
 
+/** An entry that somebody put into the queue by hand. */
+const forged = (cacheId: string) =>
+  Buffer.from(
+    `{"cache_id":${cacheId},"data":{"message_id":"ffffffff-0000-7000-8000-000000000000","owner_id":"1","username":"eve","channel":"general","message":"forged","authored_at":"2026-03-01T12:00:00Z"}}`,
+  )
+
 const suite = <E>(name: string, backend: LayerType.Layer<Backend, E>) =>
   describe(`flushBatch on ${name}`, () => {
     const test = <F>(title: string, body: Effect.Effect<void, F, Backend>) =>
@@ -142,6 +148,25 @@ const suite = <E>(name: string, backend: LayerType.Layer<Backend, E>) =>
         assert.deepInclude(yield* flushBatch("public", trigger, limit), { persisted: 0, duplicates: 5 })
         assert.strictEqual(yield* queue.length("public"), 0)
         assert.deepInclude(yield* totals, { persisted: 5, duplicates: 10 })
+      }),
+    )
+
+    test(
+      "an entry with the highest id there can be is stored, and does not use up the ids of the others",
+      Effect.gen(function* () {
+        yield* queueMessages(1)
+        const queue = yield* FlushQueue
+        const entry = forged(String(Number.MAX_SAFE_INTEGER))
+        const withForged = FlushQueue.of({
+          ...queue,
+          head: (name, bounds) => Effect.map(queue.head(name, bounds), (entries) => [...entries, entry]),
+        })
+        const flushBatch = yield* FlushBatch.make.pipe(
+          Effect.provideService(FlushQueue, withForged),
+          Effect.provide(CacheIdCounterLayer.layer),
+        )
+        assert.deepInclude(yield* flushBatch("public", trigger, limit), { persisted: 2 })
+        assert.strictEqual(yield* queue.nextCacheId("public"), 2)
       }),
     )
   })

@@ -1,5 +1,5 @@
 import { type FragmentSqlToken, type QuerySqlToken, sql } from "slonik"
-import type { CachedMessage, QueueName } from "../../domain/Message.ts"
+import { type CachedMessage, highestCountedCacheId, type QueueName } from "../../domain/Message.ts"
 import * as ArrayLiteral from "./ArrayLiteral.ts"
 
 interface Table {
@@ -94,6 +94,6 @@ export const lock = (queue: QueueName): QuerySqlToken =>
     ? sql.unsafe`SELECT pg_advisory_xact_lock(1667785076, 'chat_messages'::regclass::oid::int4)`
     : sql.unsafe`SELECT pg_advisory_xact_lock(1667785076, 'private_messages'::regclass::oid::int4)`
 
-/** `NULL` when there is none. */
+/** Of the ids that counters give. `NULL` when there is none. */
 export const greatestCacheId = (queue: QueueName): FragmentSqlToken =>
-  sql.fragment`(SELECT max(cache_id) FROM ${tables[queue].name})`
+  sql.fragment`(SELECT max(cache_id) FROM ${tables[queue].name} WHERE cache_id <= ${highestCountedCacheId})`

@@ -1,5 +1,5 @@
 import { type FragmentSqlToken, type QuerySqlToken, sql } from "slonik"
-import type { QueueName } from "../../domain/Message.ts"
+import { highestCountedCacheId, type QueueName } from "../../domain/Message.ts"
 import type { NewQuarantineEntry, QuarantineEntry } from "../../domain/Quarantine.ts"
 import type { QuarantineFilter } from "../../services/MessageStore.ts"
 import { toStorable } from "../toStorable.ts"
@@ -50,6 +50,6 @@ export const lockOne = (id: number): QuerySqlToken =>
 export const resolve = (id: number, status: "replayed" | "discarded"): QuerySqlToken =>
   sql.unsafe`UPDATE quarantined_messages SET status = ${status}, resolved_at = now() WHERE id = ${id}`
 
-/** `NULL` when there is none. */
+/** Of the ids that counters give. `NULL` when there is none. */
 export const greatestCacheId = (queue: QueueName): FragmentSqlToken =>
-  sql.fragment`(SELECT max(cache_id) FROM quarantined_messages WHERE queue = ${queue})`
+  sql.fragment`(SELECT max(cache_id) FROM quarantined_messages WHERE queue = ${queue} AND cache_id <= ${highestCountedCacheId})`

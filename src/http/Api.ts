@@ -1,0 +1,302 @@
+/** The routes: what goes in, what comes out, and every error with its status. */
+import * as HttpApi from "@effect/platform/HttpApi"
+import * as HttpApiEndpoint from "@effect/platform/HttpApiEndpoint"
+import * as HttpApiGroup from "@effect/platform/HttpApiGroup"
+import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
+import { Schema } from "effect"
+import { BatchPersisted, QuarantineReason } from "../domain/Event.ts"
+import {
+  Accepted,
+  CachedPrivateMessage,
+  CachedPublicMessage,
+  PrivateMessageDraft,
+  PublicMessageDraft,
+  QueueName,
+} from "../domain/Message.ts"
+import { QuarantineStatus } from "../domain/Quarantine.ts"
+import { RateLimitSettings } from "../domain/RateLimit.ts"
+import { errorAnswers as error } from "./ErrorAnswers.ts"
+import {
+  IntegerParameter,
+  QuarantineStatusParameter,
+  Query,
+  QueueParameter,
+  UserIdParameter,
+} from "./Parameters.ts"
+
+/** The most messages of one batch. */
+export const maximumBatch = 1000
+
+const StoreErrors = Schema.Union(error.StoreUnavailable, error.StoreMisconfigured)
+
+const BodyErrors = Schema.Union(
+  error.InvalidJson,
+  error.PayloadTooLarge,
+  error.UnsupportedMediaType,
+  error.TooManyUploads,
+)
+
+const PublishErrors = Schema.Union(
+  ...BodyErrors.members,
+  error.InvalidMessage,
+  error.RateLimited,
+  error.QueueFull,
+  error.CacheUnavailable,
+  error.ShuttingDown,
+)
+
+const BatchErrors = Schema.Union(...BodyErrors.members, error.CacheUnavailable, error.ShuttingDown)
+
+export const Published = Accepted.annotations(HttpApiSchema.annotations({ status: 202 }))
+
+/** What became of one message of a batch. `unknown`: it may have been taken; send it again with the same `message_id`. */
+export const BatchResult = Schema.Union(
+  Schema.Struct({ status: Schema.Literal("accepted"), ...Accepted.fields }),
+  Schema.Struct({ status: Schema.Literal("rate_limited"), retry_after_ms: Schema.Number }),
+  Schema.Struct({ status: Schema.Literal("invalid"), error: error.InvalidMessage }),
+  Schema.Struct({ status: Schema.Literal("queue_full"), error: error.QueueFull }),
+  Schema.Struct({
+    status: Schema.Literal("refused"),
+    error: Schema.Union(error.CacheUnavailable, error.ShuttingDown),
+  }),
+  Schema.Struct({ status: Schema.Literal("unknown"), error: error.CacheUnavailable }),
+)
+
+/** One result per message, in their order. */
+export const BatchResults = Schema.Struct({ results: Schema.Array(BatchResult) })
+
+const batchOf = <A, I>(draft: Schema.Schema<A, I>) =>
+  Schema.Struct({ messages: Schema.Array(draft).pipe(Schema.maxItems(maximumBatch)) })
+
+const publishing = HttpApiGroup.make("publishing")
+  .add(
+    HttpApiEndpoint.post("publish", "/messages")
+      .setPayload(PublicMessageDraft)
+      .addSuccess(Published)
+      .addError(PublishErrors),
+  )
+  .add(
+    HttpApiEndpoint.post("publishPrivate", "/private-messages")
+      .setPayload(PrivateMessageDraft)
+      .addSuccess(Published)
+      .addError(PublishErrors),
+  )
+  .add(
+    HttpApiEndpoint.post("publishBatch", "/messages/batch")
+      .setPayload(batchOf(PublicMessageDraft))
+      .addSuccess(BatchResults)
+      .addError(BatchErrors),
+  )
+  .add(
+    HttpApiEndpoint.post("publishPrivateBatch", "/private-messages/batch")
+      .setPayload(batchOf(PrivateMessageDraft))
+      .addSuccess(BatchResults)
+      .addError(BatchErrors),
+  )
+
+const RecentParameters = Query({ limit: IntegerParameter(1) })
+const UserPath = Schema.Struct({ user_id: UserIdParameter })
+
+/** Oldest first. */
+export const RecentPublic = Schema.Struct({ messages: Schema.Array(CachedPublicMessage) })
+export const RecentPrivate = Schema.Struct({ messages: Schema.Array(CachedPrivateMessage) })
+
+/** The number of caches dropped. Queued and stored messages stay. */
+export const Deleted = Schema.Struct({ deleted: Schema.Number })
+
+const recent = HttpApiGroup.make("recent")
+  .add(
+    HttpApiEndpoint.get("recent", "/messages/recent")
+      .setUrlParams(RecentParameters)
+      .addSuccess(RecentPublic)
+      .addError(error.CacheUnavailable),
+  )
+  .add(
+    HttpApiEndpoint.get("recentPrivate", "/private-messages/recent/:user_id")
+      .setPath(UserPath)
+      .setUrlParams(RecentParameters)
+      .addSuccess(RecentPrivate)
+      .addError(error.CacheUnavailable),
+  )
+  .add(
+    HttpApiEndpoint.del("clearPrivate", "/private-messages/recent/:user_id")
+      .setPath(UserPath)
+      .addSuccess(Deleted)
+      .addError(error.CacheUnavailable),
+  )
+  .add(
+    HttpApiEndpoint.del("clearAllPrivate", "/private-messages/recent")
+      .addSuccess(Deleted)
+      .addError(error.CacheUnavailable),
+  )
+
+const FlushReport = Schema.Struct({
+  persisted: Schema.Number,
+  duplicates: Schema.Number,
+  quarantined: Schema.Number,
+  remaining: Schema.Number,
+})
+export const Flushed = Schema.Struct({ public: FlushReport, private: FlushReport })
+
+/** What one flush of the queue last did, without the name of the queue. */
+const { _tag: _tagField, queue: _queueField, ...lastBatchFields } = BatchPersisted.fields
+
+const QueueStatus = Schema.Struct({
+  length: Schema.NullOr(Schema.Number),
+  oldest_age_ms: Schema.NullOr(Schema.Number),
+  batches: Schema.Number,
+  persisted: Schema.Number,
+  duplicates: Schema.Number,
+  quarantined: Schema.Number,
+  quarantine: Schema.Struct({ open: Schema.Number, replayed: Schema.Number, discarded: Schema.Number }),
+  outages: Schema.Number,
+  reseeds: Schema.Number,
+  last_batch: Schema.NullOr(Schema.Struct(lastBatchFields)),
+  problem: Schema.NullOr(
+    Schema.Struct({ reason: Schema.String, attempts: Schema.Number, since: Schema.String }),
+  ),
+}).annotations({ identifier: "QueueStatus" })
+
+const Problems = Schema.Array(Schema.String)
+
+export const StatusReport = Schema.Struct({
+  status: Schema.Literal("ok", "degraded", "unavailable"),
+  problems: Problems,
+  instance_id: Schema.String,
+  version: Schema.String,
+  started_at: Schema.String,
+  queues: Schema.Struct({ public: QueueStatus, private: QueueStatus }),
+  settings: Schema.Struct({
+    ...RateLimitSettings.fields,
+    max_cache_size: Schema.Number,
+    flush_interval_ms: Schema.Number,
+    flush_batch_size: Schema.Number,
+    max_queue_length: Schema.Number,
+    shutdown_timeout_ms: Schema.Number,
+  }),
+  journal_position: Schema.Number,
+}).annotations({ identifier: "StatusReport" })
+
+const operation = HttpApiGroup.make("operation")
+  .add(
+    HttpApiEndpoint.post("flush", "/flush")
+      .addSuccess(Flushed)
+      .addError(
+        Schema.Union(
+          ...StoreErrors.members,
+          error.CacheUnavailable,
+          error.SchemaSuspected,
+          error.BooksOutOfBalance,
+          error.ShuttingDown,
+        ),
+      ),
+  )
+  .add(
+    HttpApiEndpoint.get("rateLimit", "/rate-limit")
+      .addSuccess(RateLimitSettings)
+      .addError(error.CacheUnavailable),
+  )
+  .add(
+    HttpApiEndpoint.put("updateRateLimit", "/rate-limit")
+      .setPayload(RateLimitSettings)
+      .addSuccess(RateLimitSettings)
+      .addError(
+        Schema.Union(
+          ...BodyErrors.members,
+          ...StoreErrors.members,
+          error.InvalidRateLimitSettings,
+          error.CacheUnavailable,
+        ),
+      ),
+  )
+  .add(HttpApiEndpoint.get("status", "/status").addSuccess(StatusReport))
+
+export const QuarantineEntry = Schema.Struct({
+  id: Schema.Number,
+  queue: QueueName,
+  cache_id: Schema.NullOr(Schema.Number),
+  reason: QuarantineReason,
+  sqlstate: Schema.NullOr(Schema.String),
+  error: Schema.String,
+  /** The bytes as they were found: as text where they are UTF-8, otherwise in base64. */
+  raw: Schema.String,
+  raw_encoding: Schema.Literal("utf-8", "base64"),
+  status: QuarantineStatus,
+  quarantined_at: Schema.String,
+  resolved_at: Schema.NullOr(Schema.String),
+}).annotations({ identifier: "QuarantineEntry" })
+
+/** By ascending id. The id of the last one is the `after` of the next page. */
+export const QuarantineEntries = Schema.Struct({ entries: Schema.Array(QuarantineEntry) })
+
+const QuarantinePath = Schema.Struct({ id: IntegerParameter(1) })
+
+const quarantine = HttpApiGroup.make("quarantine")
+  .add(
+    HttpApiEndpoint.get("list", "/quarantine")
+      .setUrlParams(
+        Query({
+          queue: QueueParameter,
+          status: QuarantineStatusParameter,
+          limit: IntegerParameter(1, 1000),
+          after: IntegerParameter(0),
+        }),
+      )
+      .addSuccess(QuarantineEntries)
+      .addError(StoreErrors),
+  )
+  .add(
+    HttpApiEndpoint.get("show", "/quarantine/:id")
+      .setPath(QuarantinePath)
+      .addSuccess(QuarantineEntry)
+      .addError(Schema.Union(...StoreErrors.members, error.QuarantineEntryNotFound)),
+  )
+  .add(
+    HttpApiEndpoint.post("replay", "/quarantine/:id/replay")
+      .setPath(QuarantinePath)
+      .setPayload(Schema.UndefinedOr(Schema.Union(PublicMessageDraft, PrivateMessageDraft)))
+      .addSuccess(QuarantineEntry)
+      .addError(
+        Schema.Union(
+          ...BodyErrors.members,
+          ...StoreErrors.members,
+          error.ReplayRefused,
+          error.QuarantineEntryNotFound,
+          error.QuarantineEntryResolved,
+          error.CacheUnavailable,
+        ),
+      ),
+  )
+  .add(
+    HttpApiEndpoint.del("discard", "/quarantine/:id")
+      .setPath(QuarantinePath)
+      .addSuccess(HttpApiSchema.NoContent)
+      .addError(
+        Schema.Union(...StoreErrors.members, error.QuarantineEntryNotFound, error.QuarantineEntryResolved),
+      ),
+  )
+
+export const Live = Schema.Struct({ status: Schema.Literal("ok") })
+
+export const Ready = Schema.Struct({ status: Schema.Literal("ok", "degraded"), problems: Problems })
+
+export const NotReady = Schema.Struct({
+  status: Schema.Literal("unavailable"),
+  problems: Problems,
+}).annotations(HttpApiSchema.annotations({ status: 503 }))
+
+const health = HttpApiGroup.make("health")
+  .add(HttpApiEndpoint.get("live", "/health/live").addSuccess(Live))
+  .add(HttpApiEndpoint.get("ready", "/health/ready").addSuccess(Ready).addSuccess(NotReady))
+
+export class Api extends HttpApi.make("chat-cache")
+  .add(publishing)
+  .add(recent)
+  .add(operation)
+  .add(quarantine)
+  .add(health)
+  .addError(error.InvalidRequest)
+  .addError(error.Unauthorized)
+  .addError(error.CrossSiteRequest)
+  .addError(error.MisdirectedRequest)
+  .addError(error.InternalError) {}

@@ -1,0 +1,169 @@
+import { Chunk, type ConfigError, Duration, Effect, Layer, Metric, Option, Stream } from "effect"
+import type { UndecodableEntry, UnsafeConfiguration } from "../domain/Errors.ts"
+import { DaemonStopped } from "../domain/Event.ts"
+import { newestPrivate, newestPublic, type RecentMessages } from "../domain/Recent.ts"
+import { ChatCache } from "../services/ChatCache.ts"
+import { EventJournal } from "../services/EventJournal.ts"
+import { Flusher } from "../services/Flusher.ts"
+import type { FlushQueue } from "../services/FlushQueue.ts"
+import type { CacheHealth, StoreHealth } from "../services/Health.ts"
+import { Instance } from "../services/Instance.ts"
+import { MessageCache } from "../services/MessageCache.ts"
+import { MessageStore } from "../services/MessageStore.ts"
+import { Publisher } from "../services/Publisher.ts"
+import { Quarantine } from "../services/Quarantine.ts"
+import { RateLimiter } from "../services/RateLimiter.ts"
+import type { PostgresServer } from "../services/PostgresServer.ts"
+import type { RateLimitStore } from "../services/RateLimitStore.ts"
+import { Settings } from "../services/Settings.ts"
+import { Status } from "../services/Status.ts"
+import type { ValkeyServer } from "../services/ValkeyServer.ts"
+import * as CacheHealthValkey from "./CacheHealthValkey.ts"
+import * as CacheIdCounterLayer from "./CacheIdCounter.ts"
+import * as EventJournalPostgres from "./EventJournalPostgres.ts"
+import * as FlusherLayer from "./Flusher.ts"
+import * as FlushQueueValkey from "./FlushQueueValkey.ts"
+import { inOwnFiber } from "./inOwnFiber.ts"
+import * as InstanceLayer from "./Instance.ts"
+import * as JournalStateLayer from "./JournalState.ts"
+import * as Maintenance from "./Maintenance.ts"
+import { undecodableRecentEntries } from "./Metrics.ts"
+import * as MessageCacheValkey from "./MessageCacheValkey.ts"
+import * as MessageStorePostgres from "./MessageStorePostgres.ts"
+import * as Postgres from "./postgres/Postgres.ts"
+import * as PublisherLayer from "./Publisher.ts"
+import * as QuarantineLayer from "./Quarantine.ts"
+import * as RateLimiterLayer from "./RateLimiter.ts"
+import * as RateLimitStoreValkey from "./RateLimitStoreValkey.ts"
+import * as StatusLayer from "./Status.ts"
+import * as StoreHealthPostgres from "./StoreHealthPostgres.ts"
+import * as Valkey from "./valkey/Valkey.ts"
+
+const eventPageSize = 500
+
+const reportSkipped = (cacheName: string, skipped: ReadonlyArray<UndecodableEntry>) =>
+  skipped.length === 0
+    ? Effect.void
+    : Effect.logWarning(`${skipped.length} entries of ${cacheName} are not messages and were passed over.`, {
+        reasons: [...new Set(skipped.map(({ reason }) => reason))],
+      }).pipe(Effect.zipRight(Metric.incrementBy(undecodableRecentEntries, skipped.length)))
+
+const shown = <Message>(cacheName: string, { messages, skipped }: RecentMessages<Message>) =>
+  reportSkipped(cacheName, skipped).pipe(Effect.as(messages))
+
+const make = Effect.gen(function* () {
+  const cache = yield* MessageCache
+  const flusher = yield* Flusher
+  const instance = yield* Instance
+  const journal = yield* EventJournal
+  const publisher = yield* Publisher
+  const quarantine = yield* Quarantine
+  const rateLimiter = yield* RateLimiter
+  const { maxCacheSize, shutdownTimeout } = yield* Settings
+  const status = yield* Status
+  const store = yield* MessageStore
+
+  const shutdown = yield* Effect.cached(
+    Effect.gen(function* () {
+      yield* publisher.close
+      const reports = yield* flusher.drain
+      const stopped = new DaemonStopped({
+        instance_id: instance.id,
+        public_remaining: reports.public.remaining ?? null,
+        private_remaining: reports.private.remaining ?? null,
+      })
+      yield* store
+        .transaction((transaction) => transaction.journal([stopped]))
+        .pipe(
+          Effect.disconnect,
+          Effect.timeout(Duration.times(shutdownTimeout, 0.05)),
+          Effect.catchAll((error) => Effect.logWarning(`The end could not be journalled: ${error.message}`)),
+        )
+      return reports
+    }).pipe(inOwnFiber, Effect.withSpan("ChatCache.shutdown")),
+  )
+  yield* Effect.addFinalizer(() => shutdown)
+
+  return ChatCache.of({
+    publish: (draft) => publisher.publish("public", draft),
+    publishPrivate: (draft) => publisher.publish("private", draft),
+    publishAll: (drafts) => publisher.publishAll("public", drafts),
+    publishAllPrivate: (drafts) => publisher.publishAll("private", drafts),
+    recent: Effect.fn("ChatCache.recent")(function* (limit = maxCacheSize) {
+      return yield* shown("recent_messages", newestPublic(yield* cache.recent, limit))
+    }),
+    recentPrivate: Effect.fn("ChatCache.recentPrivate")(function* (userId, limit = maxCacheSize) {
+      return yield* shown("a private cache", newestPrivate(yield* cache.recentPrivate(userId), limit))
+    }),
+    clearPrivate: Effect.fn("ChatCache.clearPrivate")((userId) =>
+      userId === undefined ? cache.clearAllPrivate : cache.clearPrivate(userId),
+    ),
+    flush: Effect.all(
+      { public: flusher.flush("public"), private: flusher.flush("private") },
+      { concurrency: "unbounded" },
+    ),
+    rateLimitSettings: rateLimiter.settings,
+    updateRateLimitSettings: (messageLimit, windowSeconds) =>
+      rateLimiter.updateSettings({ message_limit: messageLimit, window_seconds: windowSeconds }),
+    quarantine,
+    status: status.report,
+    readiness: status.readiness,
+    events: (after = 0) =>
+      Stream.paginateChunkEffect(after, (position) =>
+        Effect.map(journal.read(position, eventPageSize), (events) => [
+          Chunk.fromIterable(events),
+          Option.map(
+            Option.filter(Option.fromNullable(events.at(-1)), () => events.length === eventPageSize),
+            (last) => last.position,
+          ),
+        ]),
+      ),
+    shutdown,
+  })
+})
+
+/**
+ * chat-cache on whatever implements its ports.
+ *
+ * Layers close in the reverse order of their dependencies: first the publisher, then the flusher, which drains, then
+ * what both of them stand on.
+ */
+export const layerWithoutDependencies: Layer.Layer<
+  ChatCache,
+  UnsafeConfiguration,
+  | CacheHealth
+  | EventJournal
+  | FlushQueue
+  | MessageCache
+  | MessageStore
+  | RateLimitStore
+  | Settings
+  | StoreHealth
+> = Layer.scoped(ChatCache, make).pipe(
+  Layer.provide(Layer.merge(StatusLayer.layer, Maintenance.layer)),
+  Layer.provide(Layer.merge(PublisherLayer.layer, QuarantineLayer.layer)),
+  Layer.provide(FlusherLayer.layer),
+  Layer.provide(RateLimiterLayer.layer),
+  Layer.provide(Layer.merge(CacheIdCounterLayer.layer, JournalStateLayer.layer)),
+  Layer.provide(InstanceLayer.layer),
+)
+
+/** chat-cache on a Valkey and a PostgreSQL server, which need not be up yet. */
+export const layer: Layer.Layer<
+  ChatCache,
+  UnsafeConfiguration | ConfigError.ConfigError,
+  Settings | ValkeyServer | PostgresServer
+> = layerWithoutDependencies.pipe(
+  Layer.provide(
+    Layer.mergeAll(
+      CacheHealthValkey.layer,
+      FlushQueueValkey.layer,
+      MessageCacheValkey.layer,
+      RateLimitStoreValkey.layer,
+    ),
+  ),
+  Layer.provide(
+    Layer.mergeAll(EventJournalPostgres.layer, MessageStorePostgres.layer, StoreHealthPostgres.layer),
+  ),
+  Layer.provide(Layer.merge(Valkey.layer, Postgres.layer)),
+)

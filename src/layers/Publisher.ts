@@ -1,0 +1,233 @@
+import { Effect, Either, Exit, Layer, Runtime } from "effect"
+import { v7 as uuidV7 } from "uuid"
+import { encodePayload } from "../domain/Entry.ts"
+import { CacheUnavailable, InvalidMessage, QueueFull, RateLimited, ShuttingDown } from "../domain/Errors.ts"
+import { type Accepted, PrivateMessageDraft, PublicMessageDraft, type QueueName } from "../domain/Message.ts"
+import { decodeWithProblems, type Problem } from "../domain/Validation.ts"
+import { CacheIdCounter } from "../services/CacheIdCounter.ts"
+import { Flusher } from "../services/Flusher.ts"
+import {
+  type AppendOutcome,
+  type AppendReply,
+  MessageCache,
+  type Publication,
+} from "../services/MessageCache.ts"
+import { Publisher, type PublishError } from "../services/Publisher.ts"
+import { RateLimiter } from "../services/RateLimiter.ts"
+import { Settings } from "../services/Settings.ts"
+import { GroupCommit, type GroupCommitItem } from "./GroupCommit.ts"
+
+type Outcome = Either.Either<Accepted, PublishError>
+
+interface ValidMessage {
+  readonly publication: Publication
+  readonly messageId: string
+  readonly authoredAt: string
+}
+
+interface Item extends GroupCommitItem, ValidMessage {
+  readonly settle: (outcome: Outcome) => void
+}
+
+/** A batch is kept short enough that the script never holds the server for more than a few milliseconds. */
+const limits = {
+  batchItems: 512,
+  batchSize: 1024 * 1024,
+  pendingItems: 20_000,
+  pendingSize: 32 * 1024 * 1024,
+}
+
+/** Validates a draft and fills in what the publisher left out, so that every retry carries the same `message_id`. */
+const preparation =
+  (
+    decode: (
+      input: unknown,
+    ) => Either.Either<PublicMessageDraft | PrivateMessageDraft, ReadonlyArray<Problem>>,
+  ) =>
+  (input: unknown): Either.Either<ValidMessage, InvalidMessage> =>
+    Either.mapBoth(decode(input), {
+      onLeft: (problems) => new InvalidMessage({ problems }),
+      onRight: ({ message_id = uuidV7(), authored_at = new Date().toISOString(), ...said }) => ({
+        publication: {
+          payload: encodePayload({ message_id, ...said, authored_at }),
+          ownerId: said.owner_id,
+          ...("recipient_id" in said ? { recipientId: said.recipient_id } : {}),
+        },
+        messageId: message_id,
+        authoredAt: authored_at,
+      }),
+    })
+
+const prepare: Record<QueueName, (draft: unknown) => Either.Either<ValidMessage, InvalidMessage>> = {
+  public: preparation(decodeWithProblems(PublicMessageDraft)),
+  private: preparation(decodeWithProblems(PrivateMessageDraft)),
+}
+
+const make = Effect.gen(function* () {
+  const cache = yield* MessageCache
+  const counter = yield* CacheIdCounter
+  const flusher = yield* Flusher
+  const rateLimiter = yield* RateLimiter
+  const { maxQueueLength } = yield* Settings
+  const runFork = Runtime.runFork(yield* Effect.runtime())
+  let open = true
+
+  /** A missing counter means that Valkey has lost its data: the settings in force are gone with it. */
+  const append = (queue: QueueName, publications: ReadonlyArray<Publication>) =>
+    cache.append(queue, publications).pipe(
+      Effect.catchTag("CounterMissing", () =>
+        counter
+          .reseed(queue)
+          .pipe(
+            Effect.zipRight(
+              rateLimiter.restore.pipe(
+                Effect.catchAll((error) =>
+                  Effect.logWarning(`The rate limit is not restored yet: ${error.message}`),
+                ),
+              ),
+            ),
+            Effect.zipRight(cache.append(queue, publications)),
+          ),
+      ),
+      Effect.catchTag("CounterMissing", (error) =>
+        Effect.fail(
+          new CacheUnavailable({ operation: "publish", execution: "refused", reason: error.message }),
+        ),
+      ),
+    )
+
+  const outcomeOf = (queue: QueueName, item: Item, outcome: AppendOutcome): Outcome => {
+    switch (outcome._tag) {
+      case "Appended":
+        return Either.right({
+          cache_id: outcome.cacheId,
+          message_id: item.messageId,
+          authored_at: item.authoredAt,
+        })
+      case "Limited":
+        return Either.left(new RateLimited({ retry_after_ms: outcome.retryAfterMs }))
+      case "Full":
+        return Either.left(new QueueFull({ queue, maximum: maxQueueLength }))
+      case "Refused":
+        return Either.left(
+          new CacheUnavailable({ operation: "publish", execution: "refused", reason: outcome.reason }),
+        )
+    }
+  }
+
+  const distribute = (queue: QueueName, batch: ReadonlyArray<Item>, reply: AppendReply): void => {
+    for (let index = 0; index < batch.length; index++) {
+      const item = batch[index]!
+      const outcome = reply.outcomes[index]!
+      if (outcome._tag === "Appended") counter.observe(queue, outcome.cacheId)
+      item.settle(outcomeOf(queue, item, outcome))
+    }
+    runFork(flusher.notifyLength(queue, reply.queueLength))
+  }
+
+  const groupCommit = (queue: QueueName) =>
+    new GroupCommit<Item>((batch, done) => {
+      const fiber = runFork(
+        append(
+          queue,
+          batch.map((item) => item.publication),
+        ),
+      )
+      fiber.addObserver((exit) => {
+        if (Exit.isSuccess(exit)) {
+          distribute(queue, batch, exit.value)
+        } else {
+          const error =
+            exit.cause._tag === "Fail"
+              ? exit.cause.error
+              : new CacheUnavailable({
+                  operation: "publish",
+                  execution: "unknown",
+                  reason: "the call ended unexpectedly",
+                })
+          for (const item of batch) item.settle(Either.left(error))
+          if (exit.cause._tag !== "Fail")
+            runFork(Effect.logError("A publish call ended unexpectedly.", exit.cause))
+        }
+        done()
+      })
+    }, limits)
+
+  const queues: Record<QueueName, GroupCommit<Item>> = {
+    public: groupCommit("public"),
+    private: groupCommit("private"),
+  }
+
+  const submit = (queue: QueueName, draft: unknown, settle: (outcome: Outcome) => void): Item | undefined => {
+    if (!open) {
+      settle(Either.left(new ShuttingDown()))
+      return undefined
+    }
+    const prepared = prepare[queue](draft)
+    if (Either.isLeft(prepared)) {
+      settle(Either.left(prepared.left))
+      return undefined
+    }
+    const item: Item = {
+      ...prepared.right,
+      size: prepared.right.publication.payload.length,
+      cancelled: false,
+      settle,
+    }
+    if (!queues[queue].add(item)) {
+      settle(Either.left(new QueueFull({ queue, maximum: limits.pendingItems })))
+      return undefined
+    }
+    return item
+  }
+
+  const publish = (queue: QueueName, draft: unknown): Effect.Effect<Accepted, PublishError> =>
+    Effect.async((resume) => {
+      const item = submit(queue, draft, resume)
+      return item === undefined
+        ? undefined
+        : Effect.sync(() => {
+            item.cancelled = true
+          })
+    })
+
+  const publishAll = (
+    queue: QueueName,
+    drafts: ReadonlyArray<unknown>,
+  ): Effect.Effect<ReadonlyArray<Outcome>> =>
+    Effect.async((resume) => {
+      const outcomes: Array<Outcome> = Array.from({ length: drafts.length })
+      let missing = drafts.length
+      if (missing === 0) resume(Effect.succeed(outcomes))
+      const items = drafts.map((draft, index) =>
+        submit(queue, draft, (outcome) => {
+          outcomes[index] = outcome
+          missing--
+          if (missing === 0) resume(Effect.succeed(outcomes))
+        }),
+      )
+      return Effect.sync(() => {
+        for (const item of items) if (item !== undefined) item.cancelled = true
+      })
+    })
+
+  const close = Effect.async<void>((resume) => {
+    open = false
+    queues.public.onIdle(() => queues.private.onIdle(() => resume(Effect.void)))
+  }).pipe(Effect.withSpan("Publisher.close"))
+
+  yield* Effect.addFinalizer(() => close)
+
+  return Publisher.of({
+    publish,
+    publishAll,
+    load: Effect.sync(() => ({ pending: queues.public.pending + queues.private.pending, open })),
+    close,
+  })
+})
+
+export const layer: Layer.Layer<
+  Publisher,
+  never,
+  MessageCache | CacheIdCounter | Flusher | RateLimiter | Settings
+> = Layer.scoped(Publisher, make)

@@ -1,0 +1,152 @@
+import { Clock, Effect, Either } from "effect"
+import { decodeEntry, type Entry, salvageEntry } from "../domain/Entry.ts"
+import type { FlushTrigger } from "../domain/Event.ts"
+import { flushDecider } from "../domain/Flush.ts"
+import type { CachedMessage, QueueName } from "../domain/Message.ts"
+import type { NewQuarantineEntry } from "../domain/Quarantine.ts"
+import { CacheIdCounter } from "../services/CacheIdCounter.ts"
+import { FlushQueue } from "../services/FlushQueue.ts"
+import { MessageStore, type StoreTransaction } from "../services/MessageStore.ts"
+import { isolateRefused } from "./isolateRefused.ts"
+
+export interface BatchLimit {
+  readonly entries: number
+  readonly bytes: number
+}
+
+export interface BatchResult {
+  /** Number of entries read, all of which are dealt with: 0 when the queue was empty. */
+  readonly entries: number
+  readonly persisted: number
+  readonly duplicates: number
+  readonly quarantined: number
+}
+
+interface Row {
+  readonly message: CachedMessage
+  readonly entry: Entry
+}
+
+const emptyBatch: BatchResult = { entries: 0, persisted: 0, duplicates: 0, quarantined: 0 }
+
+const sortOut = (queue: QueueName, entries: ReadonlyArray<Entry>) => {
+  const rows: Array<Row> = []
+  const bad: Array<NewQuarantineEntry> = []
+  for (const entry of entries) {
+    const decoded = decodeEntry(queue, entry)
+    if (Either.isRight(decoded)) {
+      rows.push({ message: decoded.right, entry })
+    } else {
+      const { reason, detail } = decoded.left
+      bad.push({
+        cacheId: salvageEntry(entry).cache_id ?? null,
+        reason,
+        sqlstate: null,
+        error: detail,
+        raw: entry,
+      })
+    }
+  }
+  return { rows, bad }
+}
+
+const insertRows = Effect.fnUntraced(function* (
+  queue: QueueName,
+  rows: ReadonlyArray<Row>,
+  transaction: StoreTransaction,
+) {
+  const { reports, refused } = yield* isolateRefused(queue, rows, (group) =>
+    transaction.insert(
+      queue,
+      group.map((row) => row.message),
+    ),
+  )
+  const bad: Array<NewQuarantineEntry> = []
+  let persisted = 0
+  let duplicates = 0
+  for (const { rows: group, report } of reports) {
+    persisted += report.inserted
+    duplicates += group.length - report.inserted - report.conflicts.length
+    for (const index of report.conflicts) {
+      const { message, entry } = group[index]!
+      bad.push({
+        cacheId: message.cache_id,
+        reason: "message_id_conflict",
+        sqlstate: null,
+        error: `message_id ${message.message_id} is stored with other content`,
+        raw: entry,
+      })
+    }
+  }
+  for (const { row, error } of refused) {
+    bad.push({
+      cacheId: row.message.cache_id,
+      reason: "refused_by_postgres",
+      sqlstate: error.sqlstate,
+      error: error.reason,
+      raw: row.entry,
+    })
+  }
+  return { persisted, duplicates, bad }
+})
+
+/**
+ * Moves one batch from the head of a queue into PostgreSQL.
+ *
+ * Everything that PostgreSQL learns of the batch is one transaction: rows, quarantine and journal. The queue is read
+ * inside it, after the queue's lock, and acknowledged after COMMIT. Dying anywhere on the way repeats the batch, and
+ * repeating it adds no row: that, and the acknowledgement by content, is what nothing-lost-nothing-twice rests on. The
+ * lock only keeps batches in order.
+ */
+export const make = Effect.gen(function* () {
+  const flushQueue = yield* FlushQueue
+  const store = yield* MessageStore
+  const counter = yield* CacheIdCounter
+
+  const persist = (queue: QueueName, trigger: FlushTrigger, limit: BatchLimit) =>
+    store.transaction(
+      Effect.fnUntraced(function* (transaction) {
+        const startedAt = yield* Clock.currentTimeMillis
+        yield* transaction.lockQueue(queue)
+        const entries = yield* flushQueue.head(queue, limit)
+        if (entries.length === 0) return { entries, result: emptyBatch, counterIsBehind: false }
+        const { rows, bad: undecodable } = sortOut(queue, entries)
+        const { persisted, duplicates, bad: refused } = yield* insertRows(queue, rows, transaction)
+        const bad = [...undecodable, ...refused]
+        const quarantineIds = bad.length === 0 ? [] : yield* transaction.quarantine(queue, bad)
+        const events = yield* flushDecider.decide({
+          _tag: "RecordBatch",
+          queue,
+          trigger,
+          entries: entries.length,
+          firstCacheId: rows[0]?.message.cache_id ?? null,
+          lastCacheId: rows.at(-1)?.message.cache_id ?? null,
+          persisted,
+          duplicates,
+          quarantined: bad.map(({ cacheId, reason, sqlstate }, index) => ({
+            quarantineId: quarantineIds[index]!,
+            cacheId,
+            reason,
+            sqlstate,
+          })),
+          durationMs: (yield* Clock.currentTimeMillis) - startedAt,
+        })
+        const lastGiven = yield* flushQueue.lastCacheId(queue)
+        const counterIsBehind =
+          lastGiven === undefined || lastGiven < (yield* transaction.greatestCacheId(queue))
+        yield* transaction.journal(events)
+        return {
+          entries,
+          result: { entries: entries.length, persisted, duplicates, quarantined: bad.length },
+          counterIsBehind,
+        }
+      }),
+    )
+
+  return Effect.fn("flushBatch")(function* (queue: QueueName, trigger: FlushTrigger, limit: BatchLimit) {
+    const { entries, result, counterIsBehind } = yield* persist(queue, trigger, limit)
+    if (entries.length > 0) yield* flushQueue.acknowledge(queue, entries)
+    if (counterIsBehind) yield* counter.reseed(queue)
+    return result
+  })
+})

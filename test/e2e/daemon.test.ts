@@ -1,0 +1,370 @@
+/** The daemon as its users see it: a process on real servers, through its HTTP doors. */
+import { assert, it } from "@effect/vitest"
+import { Effect, Layer, Redacted } from "effect"
+import { Redis } from "iovalkey"
+import { PostgresServer } from "../../src/services/PostgresServer.ts"
+import { ValkeyServer } from "../../src/services/ValkeyServer.ts"
+import * as Daemon from "../support/DaemonProcess.ts"
+import { eventually } from "../support/eventually.ts"
+import {
+  ControlledPostgres,
+  controlledPostgres,
+  ControlledValkey,
+  controlledValkey,
+  freshDatabase,
+  query,
+} from "../support/Servers.ts"
+
+const servers = Layer.merge(controlledValkey, freshDatabase)
+
+const message = (text: string, fields: Record<string, unknown> = {}) => ({
+  owner_id: "1",
+  username: "ada",
+  channel: "general",
+  message: text,
+  ...fields,
+})
+
+const unlimited = { CHAT_CACHE_MESSAGE_LIMIT: "1000000" }
+
+/** Once it is ready it has been to PostgreSQL, and its tables are there. */
+const startReady = (options?: Parameters<typeof Daemon.start>[0]) =>
+  Effect.tap(Daemon.start(options), ({ url }) =>
+    eventually(
+      "the daemon is ready and has journalled its start",
+      Effect.map(
+        Daemon.request("GET", `${url}/status`),
+        ({ body }) => body.status === "ok" && body.journal_position > 0,
+      ),
+    ),
+  )
+
+const storedTexts = Effect.flatMap(PostgresServer, ({ url }) =>
+  query(url, "SELECT message FROM chat_messages ORDER BY id"),
+).pipe(Effect.map((rows) => rows.map((row) => row["message"])))
+
+const commands = <A>(use: (client: Redis) => Promise<A>) =>
+  Effect.flatMap(ValkeyServer, ({ url }) =>
+    Effect.promise(async () => {
+      const client = new Redis(Redacted.value(url))
+      client.on("error", () => {})
+      try {
+        return await use(client)
+      } finally {
+        client.disconnect()
+      }
+    }),
+  )
+
+const queueLength = commands((client) => client.llen("flush_messages"))
+
+it.live("takes messages, shows them, limits a user, and stores everything", () =>
+  Effect.gen(function* () {
+    const { url } = yield* startReady()
+    const accepted = yield* Daemon.request("POST", `${url}/messages`, message("Hello"))
+    assert.strictEqual(accepted.status, 202)
+    assert.strictEqual(accepted.body.cache_id, 1)
+    const secret = {
+      owner_id: "1",
+      username: "ada",
+      recipient_id: "2",
+      recipient: "bob",
+      message: "Psst",
+    }
+    assert.strictEqual((yield* Daemon.request("POST", `${url}/private-messages`, secret)).status, 202)
+    for (const user of ["1", "2"]) {
+      const { body } = yield* Daemon.request("GET", `${url}/private-messages/recent/${user}`)
+      assert.deepInclude(body.messages[0], { cache_id: 1, ...secret })
+    }
+    const recent = yield* Daemon.request("GET", `${url}/messages/recent?limit=5`)
+    assert.deepInclude(recent.body.messages[0], { ...message("Hello"), ...accepted.body })
+
+    for (let count = 3; count <= 10; count++) {
+      yield* Daemon.request("POST", `${url}/messages`, message(`number ${count}`))
+    }
+    const limited = yield* Daemon.request("POST", `${url}/messages`, message("one too many"))
+    assert.strictEqual(limited.status, 429)
+    assert.strictEqual(limited.body._tag, "RateLimited")
+    assert.isAtLeast(Number(limited.headers.get("retry-after")), 1)
+
+    const flushed = yield* Daemon.request("POST", `${url}/flush`)
+    assert.deepStrictEqual(flushed.body, {
+      public: { persisted: 9, duplicates: 0, quarantined: 0, remaining: 0 },
+      private: { persisted: 1, duplicates: 0, quarantined: 0, remaining: 0 },
+    })
+    assert.strictEqual((yield* storedTexts).length, 9)
+  }).pipe(Effect.scoped, Effect.provide(servers)),
+)
+
+it.live(
+  "SIGTERM under load: everything accepted is stored, new messages get 503, and the exit code is 0",
+  () =>
+    Effect.gen(function* () {
+      const daemon = yield* startReady({ environment: unlimited })
+      const accepted: Array<string> = []
+      const statuses = new Set<number>()
+      const client = (name: number) =>
+        Effect.gen(function* () {
+          for (let count = 0; ; count++) {
+            const text = `${name}-${count}`
+            const { status } = yield* Daemon.request("POST", `${daemon.url}/messages`, message(text))
+            if (status === 202) accepted.push(text)
+            else statuses.add(status)
+            if (status === 0) return
+          }
+        })
+      const load = yield* Effect.fork(
+        Effect.all(
+          Array.from({ length: 8 }, (_, name) => client(name)),
+          { concurrency: "unbounded" },
+        ),
+      )
+      yield* eventually(
+        "some hundred messages are taken",
+        Effect.sync(() => accepted.length > 300),
+      )
+      yield* daemon.signal("SIGTERM")
+      assert.strictEqual(yield* daemon.exited, 0, yield* daemon.output)
+      yield* load.await
+      assert.deepStrictEqual([...(yield* storedTexts)].sort(), [...accepted].sort())
+      assert.isTrue([...statuses].every((status) => status === 0 || status === 503))
+      assert.strictEqual(yield* queueLength, 0)
+      assert.match(yield* daemon.output, /public: \d+ persisted, 0 quarantined, 0 still queued/)
+    }).pipe(Effect.scoped, Effect.provide(servers)),
+)
+
+it.live(
+  "kill -9 between COMMIT and acknowledge: the next daemon stores nothing twice and loses nothing",
+  () =>
+    Effect.gen(function* () {
+      const preload = new URL("../support/killAtAcknowledge.ts", import.meta.url).href
+      const doomed = yield* startReady({
+        environment: { ...unlimited, NODE_OPTIONS: `--import ${preload}` },
+      })
+      for (let count = 1; count <= 20; count++) {
+        yield* Daemon.request("POST", `${doomed.url}/messages`, message(`number ${count}`))
+      }
+      yield* Daemon.request("POST", `${doomed.url}/flush`)
+      assert.strictEqual(yield* doomed.exited, "SIGKILL")
+      assert.strictEqual((yield* storedTexts).length, 20)
+      assert.strictEqual(yield* queueLength, 20)
+
+      const next = yield* Daemon.start()
+      const flushed = yield* Daemon.request("POST", `${next.url}/flush`)
+      assert.deepInclude(flushed.body.public, { persisted: 0, duplicates: 20, remaining: 0 })
+      assert.strictEqual((yield* storedTexts).length, 20)
+      assert.strictEqual(yield* queueLength, 0)
+    }).pipe(Effect.scoped, Effect.provide(servers)),
+)
+
+it.live("two daemons on the same servers, one of them killed: every message is stored once", () =>
+  Effect.gen(function* () {
+    const environment = { ...unlimited, CHAT_CACHE_MAX_CACHE_SIZE: "20", CHAT_CACHE_FLUSH_BATCH_SIZE: "7" }
+    const daemons = [yield* Daemon.start({ environment }), yield* Daemon.start({ environment })] as const
+    const accepted: Array<string> = []
+    const send = (daemon: Daemon.DaemonProcess, from: number, to: number) =>
+      Effect.forEach(
+        Array.from({ length: to - from }, (_, index) => `${daemon.pid}-${from + index}`),
+        (text) =>
+          Effect.map(Daemon.request("POST", `${daemon.url}/messages`, message(text)), ({ status }) => {
+            if (status === 202) accepted.push(text)
+          }),
+        { concurrency: 8 },
+      )
+    yield* Effect.all([send(daemons[0], 0, 300), send(daemons[1], 0, 300)], { concurrency: 2 })
+    yield* daemons[0].signal("SIGKILL")
+    yield* send(daemons[1], 300, 500)
+    assert.strictEqual(accepted.length, 800)
+    yield* Daemon.request("POST", `${daemons[1].url}/flush`)
+    yield* eventually(
+      "the queue is empty",
+      Effect.map(queueLength, (length) => length === 0),
+    )
+    assert.deepStrictEqual([...(yield* storedTexts)].sort(), [...accepted].sort())
+  }).pipe(Effect.scoped, Effect.provide(servers)),
+)
+
+it.live("Valkey wiped: what was stored stays, ids go on above it, and the rate limit is restored", () =>
+  Effect.gen(function* () {
+    const { url } = yield* startReady({ environment: unlimited })
+    for (const text of ["one", "two"]) yield* Daemon.request("POST", `${url}/messages`, message(text))
+    yield* Daemon.request("PUT", `${url}/rate-limit`, { message_limit: 2, window_seconds: 30 })
+    yield* Daemon.request("POST", `${url}/flush`)
+    yield* commands((client) => client.flushall())
+
+    const after = yield* Daemon.request("POST", `${url}/messages`, message("three"))
+    assert.strictEqual(after.status, 202)
+    assert.strictEqual(after.body.cache_id, 3)
+    yield* Daemon.request("POST", `${url}/messages`, message("four"))
+    assert.strictEqual((yield* Daemon.request("POST", `${url}/messages`, message("five"))).status, 429)
+    yield* Daemon.request("POST", `${url}/flush`)
+    assert.deepStrictEqual(yield* storedTexts, ["one", "two", "three", "four"])
+    const { body } = yield* Daemon.request("GET", `${url}/status`)
+    assert.strictEqual(body.queues.public.reseeds, 1)
+  }).pipe(Effect.scoped, Effect.provide(servers)),
+)
+
+it.live(
+  "PostgreSQL away at start: messages are taken once it has been there, and none is lost when it leaves",
+  () =>
+    Effect.gen(function* () {
+      const postgres = yield* ControlledPostgres
+      yield* postgres.stop
+      const { url } = yield* Daemon.start({ environment: unlimited })
+      const ready = Effect.map(Daemon.request("GET", `${url}/health/ready`), ({ body }) => body)
+      // Without PostgreSQL nobody knows which ids are taken, and this Valkey is empty.
+      assert.strictEqual((yield* ready).status, "unavailable")
+      yield* postgres.start
+      yield* eventually(
+        "it is ready",
+        Effect.map(ready, ({ status }) => status === "ok"),
+      )
+
+      yield* postgres.stop
+      yield* Effect.all(
+        Array.from({ length: 600 }, (_, count) =>
+          Daemon.request("POST", `${url}/messages`, message(`number ${count}`)),
+        ),
+        { concurrency: 16 },
+      )
+      yield* eventually(
+        "it is degraded and says why",
+        Effect.map(
+          ready,
+          ({ status, problems }) =>
+            status === "degraded" && problems.some((problem: string) => problem.includes("PostgreSQL")),
+        ),
+      )
+      const unable = yield* Daemon.request("POST", `${url}/flush`)
+      assert.strictEqual(unable.status, 503)
+      assert.strictEqual(yield* queueLength, 600)
+
+      yield* postgres.start
+      yield* eventually(
+        "everything is stored",
+        Effect.map(queueLength, (length) => length === 0),
+        "40 seconds",
+      )
+      assert.strictEqual((yield* storedTexts).length, 600)
+      yield* eventually(
+        "it is ready again",
+        Effect.map(ready, ({ status }) => status === "ok"),
+      )
+      const failures = yield* Effect.flatMap(PostgresServer, (server) =>
+        query(server.url, "SELECT data FROM events WHERE type = 'FlushFailed'"),
+      )
+      assert.strictEqual(failures.length, 1)
+    }).pipe(Effect.scoped, Effect.provide(Layer.merge(controlledValkey, controlledPostgres))),
+  60_000,
+)
+
+it.live(
+  "a missing table: the messages stay queued, the alarm says which repair, nothing is quarantined",
+  () =>
+    Effect.gen(function* () {
+      const { url: database } = yield* PostgresServer
+      const { url } = yield* startReady()
+      yield* query(database, "ALTER TABLE chat_messages RENAME TO elsewhere")
+      yield* Daemon.request("POST", `${url}/messages`, message("Hello"))
+      const refused = yield* Daemon.request("POST", `${url}/flush`)
+      assert.strictEqual(refused.status, 503)
+      assert.strictEqual(refused.body._tag, "StoreMisconfigured")
+      assert.strictEqual(yield* queueLength, 1)
+      yield* query(database, "ALTER TABLE elsewhere RENAME TO chat_messages")
+      yield* eventually(
+        "the message is stored without anybody's help",
+        Effect.map(queueLength, (length) => length === 0),
+      )
+      assert.deepStrictEqual(yield* storedTexts, ["Hello"])
+      const { body } = yield* Daemon.request("GET", `${url}/quarantine`)
+      assert.deepStrictEqual(body.entries, [])
+    }).pipe(Effect.scoped, Effect.provide(servers)),
+)
+
+it.live("Valkey away at start and later: not ready, told at once, and back without a restart", () =>
+  Effect.gen(function* () {
+    const valkey = yield* ControlledValkey
+    yield* valkey.stop
+    const { url } = yield* Daemon.start()
+    const readiness = Daemon.request("GET", `${url}/health/ready`)
+    const unready = yield* readiness
+    assert.strictEqual(unready.status, 503)
+    assert.match(unready.body.problems.join(), /Valkey/)
+    const refused = yield* Daemon.request("POST", `${url}/messages`, message("Hello"))
+    assert.strictEqual(refused.status, 503)
+    assert.deepInclude(refused.body, { _tag: "CacheUnavailable", execution: "refused" })
+    yield* valkey.start
+    yield* eventually(
+      "it is ready",
+      Effect.map(readiness, ({ status }) => status === 200),
+    )
+    assert.strictEqual((yield* Daemon.request("POST", `${url}/messages`, message("Hello"))).status, 202)
+    yield* valkey.kill
+    assert.strictEqual((yield* Daemon.request("POST", `${url}/messages`, message("again"))).status, 503)
+    yield* valkey.start
+    yield* eventually(
+      "it is ready again",
+      Effect.map(readiness, ({ status }) => status === 200),
+    )
+    yield* Daemon.request("POST", `${url}/flush`)
+    assert.deepStrictEqual(yield* storedTexts, ["Hello"])
+  }).pipe(Effect.scoped, Effect.provide(servers)),
+)
+
+it.live(
+  "a server that hangs does not hold the shutdown: exit code 1 before the deadline, the queue kept",
+  () =>
+    Effect.gen(function* () {
+      const postgres = yield* ControlledPostgres
+      const daemon = yield* startReady({
+        environment: { ...unlimited, CHAT_CACHE_SHUTDOWN_TIMEOUT: "4 seconds" },
+      })
+      yield* postgres.pause
+      yield* Daemon.request("POST", `${daemon.url}/messages`, message("Hello"))
+      const startedAt = performance.now()
+      yield* daemon.signal("SIGTERM")
+      assert.strictEqual(yield* daemon.exited, 1, yield* daemon.output)
+      assert.isBelow(performance.now() - startedAt, 6000)
+      assert.match(yield* daemon.output, /1 still queued/)
+      assert.strictEqual(yield* queueLength, 1)
+    }).pipe(Effect.scoped, Effect.provide(Layer.merge(controlledValkey, controlledPostgres))),
+)
+
+it.live("a second signal ends the process at once", () =>
+  Effect.gen(function* () {
+    const postgres = yield* ControlledPostgres
+    const daemon = yield* startReady()
+    yield* postgres.stop
+    yield* Daemon.request("POST", `${daemon.url}/messages`, message("Hello"))
+    yield* daemon.signal("SIGTERM")
+    yield* eventually(
+      "the drain has begun",
+      Effect.map(daemon.output, (output) => output.includes("draining")),
+    )
+    yield* daemon.signal("SIGTERM")
+    assert.strictEqual(yield* daemon.exited, "SIGTERM")
+    assert.strictEqual(yield* queueLength, 1)
+  }).pipe(Effect.scoped, Effect.provide(Layer.merge(controlledValkey, controlledPostgres))),
+)
+
+it.live(
+  "a Valkey that may evict the queue is refused with exit code 78, unless that is allowed by name",
+  () =>
+    Effect.gen(function* () {
+      yield* commands((client) => client.config("SET", "maxmemory-policy", "allkeys-lru"))
+      const refused = yield* Daemon.run()
+      assert.strictEqual(yield* refused.exited, 78)
+      assert.match(yield* refused.output, /maxmemory-policy/)
+      const allowed = yield* Daemon.start({ environment: { CHAT_CACHE_ALLOW_UNSAFE: "maxmemory-policy" } })
+      const { body } = yield* Daemon.request("GET", `${allowed.url}/health/ready`)
+      assert.strictEqual(body.status, "degraded")
+    }).pipe(Effect.scoped, Effect.provide(servers)),
+)
+
+it.live("a wrong setting is refused with exit code 78 and named", () =>
+  Effect.gen(function* () {
+    const daemon = yield* Daemon.run({ environment: { CHAT_CACHE_FLUSH_BATCH_SIZE: "many" } })
+    assert.strictEqual(yield* daemon.exited, 78)
+    assert.match(yield* daemon.output, /CHAT_CACHE_FLUSH_BATCH_SIZE/)
+  }).pipe(Effect.scoped, Effect.provide(servers)),
+)
