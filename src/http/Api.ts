@@ -254,7 +254,8 @@ const quarantine = HttpApiGroup.make("quarantine")
   .add(
     HttpApiEndpoint.post("replay", "/quarantine/:id/replay")
       .setPath(QuarantinePath)
-      .setPayload(Schema.UndefinedOr(Schema.Union(PublicMessageDraft, PrivateMessageDraft)))
+      // A correction. Without a body the message is replayed as it was.
+      .setPayload(Schema.Union(PublicMessageDraft, PrivateMessageDraft))
       .addSuccess(QuarantineEntry)
       .addError(
         Schema.Union(

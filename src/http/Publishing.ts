@@ -1,5 +1,6 @@
 import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
 import type { ApiGroup } from "@effect/platform/HttpApiGroup"
+import type { HttpServerRequest } from "@effect/platform/HttpServerRequest"
 import { Effect, Either, type Layer, Schema } from "effect"
 import type { Accepted } from "../domain/Message.ts"
 import { decodeWithProblems } from "../domain/Validation.ts"
@@ -74,7 +75,7 @@ export const layer: Layer.Layer<
   Effect.map(ChatCache, (chatCache) => {
     const single =
       (publish: (draft: never) => Effect.Effect<Accepted, PublishError>) =>
-      ({ request }: { readonly request: Parameters<typeof readJson>[0] }) =>
+      ({ request }: { readonly request: HttpServerRequest }) =>
         readJson(request, maximumBytes.single).pipe(
           // The façade validates: nothing is known of the draft here.
           Effect.flatMap((draft) => publish(draft as never)),
@@ -83,7 +84,7 @@ export const layer: Layer.Layer<
 
     const batch =
       (publishAll: (drafts: ReadonlyArray<unknown>) => Effect.Effect<ReadonlyArray<Outcome>>) =>
-      ({ request }: { readonly request: Parameters<typeof readJson>[0] }) =>
+      ({ request }: { readonly request: HttpServerRequest }) =>
         readJson(request, maximumBytes.batch).pipe(
           Effect.flatMap(messagesOf),
           Effect.flatMap(publishAll),

@@ -34,10 +34,10 @@ const make = Effect.gen(function* () {
   const reportFindings = Effect.gen(function* () {
     const findings = yield* cacheHealth.findings
     for (const finding of findings) {
-      if (reported.has(finding.reason)) continue
+      if (reported.has(finding.check)) continue
       yield* Effect.logWithLevel(isUnsafe(finding) ? LogLevel.Error : LogLevel.Warning, finding.reason)
     }
-    reported = new Set(findings.map(({ reason }) => reason))
+    reported = new Set(findings.map(({ check }) => check))
   })
 
   const start = Effect.gen(function* () {

@@ -1,23 +1,20 @@
 import { expect, it } from "@effect/vitest"
-import { Context, Effect, Layer, Redacted } from "effect"
+import { Context, Effect, Fiber, Layer, Redacted, TestClock } from "effect"
 import { CacheUnavailable } from "../../src/domain/Errors.ts"
+import * as CacheHealthValkey from "../../src/layers/CacheHealthValkey.ts"
 import * as ValkeyLayer from "../../src/layers/valkey/Valkey.ts"
-import * as ValkeyPreflightLayer from "../../src/layers/ValkeyPreflight.ts"
+import { CacheHealth, type Finding } from "../../src/services/Health.ts"
 import { Valkey, type ValkeyReply } from "../../src/services/Valkey.ts"
-import { ValkeyPreflight, type ValkeyProblem } from "../../src/services/ValkeyPreflight.ts"
 import { ValkeyServer } from "../../src/services/ValkeyServer.ts"
 import { settingsLayer } from "../contracts/CacheBackend.ts"
 import { ControlledValkey, controlledValkey } from "../support/Servers.ts"
 import { rawClient } from "./valkey/rawClient.ts"
 
-const found = (problems: ReadonlyArray<ValkeyProblem>) =>
-  problems.map(({ check, severity }) => [check, severity])
+const found = (problems: ReadonlyArray<Finding>) => problems.map(({ check, severity }) => [check, severity])
 
-const check = Effect.flatMap(ValkeyPreflight, (preflight) => preflight.check).pipe(
-  Effect.map(({ problems }) => problems),
-)
+const check = Effect.flatMap(CacheHealth, ({ findings }) => findings)
 
-const onServer = ValkeyPreflightLayer.layer.pipe(
+const onServer = CacheHealthValkey.layer.pipe(
   Layer.provide(ValkeyLayer.layer),
   Layer.provide(settingsLayer({})),
 )
@@ -25,8 +22,7 @@ const onServer = ValkeyPreflightLayer.layer.pipe(
 it.live("finds nothing on a server that is as it should be, and names everything that is not", () =>
   Effect.gen(function* () {
     const raw = yield* rawClient((yield* ControlledValkey).url)
-    const preflight = Context.get(yield* Layer.build(onServer), ValkeyPreflight)
-    const problems = Effect.map(preflight.check, (checked) => checked.problems)
+    const { findings: problems } = Context.get(yield* Layer.build(onServer), CacheHealth)
     const after = (...commands: ReadonlyArray<readonly [string, ...Array<string>]>) =>
       Effect.promise(async () => {
         for (const [name, ...args] of commands) await raw.call(name, ...args)
@@ -85,8 +81,14 @@ it.scopedLive("says which rights its user lacks", () =>
 )
 
 const answering = (reply: Effect.Effect<ReadonlyArray<ValkeyReply>, CacheUnavailable>) =>
-  ValkeyPreflightLayer.layer.pipe(
-    Layer.provide(Layer.mock(Valkey, { address: "valkey:6379", sendAll: () => reply })),
+  CacheHealthValkey.layer.pipe(
+    Layer.provide(
+      Layer.mock(Valkey, {
+        address: "valkey:6379",
+        problem: Effect.succeed(undefined),
+        sendAll: () => reply,
+      }),
+    ),
     Layer.provide(settingsLayer({})),
   )
 
@@ -112,20 +114,30 @@ it.effect.each([
   [{ redis_version: "6.2.14" }, [["version", "unsafe"]]],
   [{ redis_version: undefined }, [["version", "unsafe"]]],
   [{ maxmemory_policy: undefined }, [["maxmemory-policy", "unsafe"]]],
-  [{ aof_last_write_status: "err" }, [["appendonly-write", "warning"]]],
+  [{ aof_last_write_status: "err" }, [["appendonly-write", "blocking"]]],
 ] as const)("judges %j", ([changes, expected]) =>
   Effect.gen(function* () {
     expect(found(yield* check)).toEqual(expected)
   }).pipe(Effect.provide(answering(infoWith(changes)))),
 )
 
-it.effect("fails when the server cannot be asked", () => {
-  const error = new CacheUnavailable({
-    operation: "preflight",
-    execution: "refused",
-    reason: "not connected",
-  })
+it.effect("says so when the server cannot be asked", () => {
+  const error = new CacheUnavailable({ operation: "check", execution: "refused", reason: "not connected" })
   return Effect.gen(function* () {
-    expect(yield* Effect.flip(check)).toMatchObject({ _tag: "CacheUnavailable", execution: "refused" })
+    expect(yield* check).toEqual([
+      {
+        check: "valkey",
+        severity: "blocking",
+        reason: "Valkey at valkey:6379 does not answer: not connected.",
+      },
+    ])
   }).pipe(Effect.provide(answering(Effect.fail(error))))
 })
+
+it.effect("does not wait longer than two seconds for a server that hangs", () =>
+  Effect.gen(function* () {
+    const asked = yield* Effect.fork(check)
+    yield* TestClock.adjust("2 seconds")
+    expect(found(yield* Fiber.join(asked))).toEqual([["valkey", "blocking"]])
+  }).pipe(Effect.provide(answering(Effect.never))),
+)
