@@ -40,10 +40,11 @@ const make = Effect.gen(function* () {
     reported = new Set(findings.map(({ check }) => check))
   })
 
+  // The limit comes first: once the counters are there, messages are taken.
   const start = Effect.gen(function* () {
+    yield* rateLimiter.restore
     yield* counter.reseed("public")
     yield* counter.reseed("private")
-    yield* rateLimiter.restore
   })
 
   const journalStart = store.transaction((transaction) =>

@@ -1,4 +1,4 @@
-import { Effect, Either, Exit, Layer, Runtime } from "effect"
+import { Duration, Effect, Either, Exit, Layer, Runtime } from "effect"
 import { v7 as uuidV7 } from "uuid"
 import { encodePayload } from "../domain/Entry.ts"
 import { CacheUnavailable, InvalidMessage, QueueFull, RateLimited, ShuttingDown } from "../domain/Errors.ts"
@@ -18,6 +18,9 @@ import { Settings } from "../services/Settings.ts"
 import { GroupCommit, type GroupCommitItem } from "./GroupCommit.ts"
 
 type Outcome = Either.Either<Accepted, PublishError>
+
+/** Publishers wait for this, so a PostgreSQL that hangs must not hold them for the whole deadline of the store. */
+const restoreDeadline = Duration.seconds(3)
 
 interface ValidMessage {
   readonly publication: Publication
@@ -72,29 +75,29 @@ const make = Effect.gen(function* () {
   const runFork = Runtime.runFork(yield* Effect.runtime())
   let open = true
 
-  /** A missing counter means that Valkey has lost its data: the settings in force are gone with it. */
-  const append = (queue: QueueName, publications: ReadonlyArray<Publication>) =>
-    cache.append(queue, publications).pipe(
-      Effect.catchTag("CounterMissing", () =>
-        counter
-          .reseed(queue)
-          .pipe(
-            Effect.zipRight(
-              rateLimiter.restore.pipe(
-                Effect.catchAll((error) =>
-                  Effect.logWarning(`The rate limit is not restored yet: ${error.message}`),
-                ),
-              ),
-            ),
-            Effect.zipRight(cache.append(queue, publications)),
-          ),
-      ),
+  /**
+   * A missing counter means that Valkey has lost its data, and the rate limit in force with it. The limit comes first:
+   * once the counter is there, messages are taken again, also by other processes.
+   */
+  const recover = (queue: QueueName) =>
+    rateLimiter.restore.pipe(
+      Effect.disconnect,
+      Effect.timeout(restoreDeadline),
+      Effect.catchAll((error) => Effect.logWarning(`The rate limit is not restored yet: ${error.message}`)),
+      Effect.zipRight(counter.reseed(queue)),
+    )
+
+  const append = (queue: QueueName, publications: ReadonlyArray<Publication>) => {
+    const attempt = cache.append(queue, publications)
+    return attempt.pipe(
+      Effect.catchTag("CounterMissing", () => Effect.zipRight(recover(queue), attempt)),
       Effect.catchTag("CounterMissing", (error) =>
         Effect.fail(
           new CacheUnavailable({ operation: "publish", execution: "refused", reason: error.message }),
         ),
       ),
     )
+  }
 
   const outcomeOf = (queue: QueueName, item: Item, outcome: AppendOutcome): Outcome => {
     switch (outcome._tag) {

@@ -1,14 +1,16 @@
 import { assert, it } from "@effect/vitest"
-import { Effect, FastCheck as fc, Layer, Logger, LogLevel, Runtime } from "effect"
+import { Context, Effect, FastCheck as fc, Layer, Logger, LogLevel, Runtime } from "effect"
 import type { PublicMessageDraft } from "../../src/domain/Message.ts"
 import * as ChatCacheLayer from "../../src/layers/ChatCache.ts"
 import * as ChatCacheMemory from "../../src/layers/ChatCacheMemory.ts"
 import * as SettingsConfig from "../../src/layers/SettingsConfig.ts"
 import { ChatCache } from "../../src/services/ChatCache.ts"
 import { PostgresServer } from "../../src/services/PostgresServer.ts"
+import { ValkeyServer } from "../../src/services/ValkeyServer.ts"
 import * as ChatCacheContract from "../contracts/ChatCacheContract.ts"
 import * as arbitraries from "../support/arbitraries.ts"
 import { freshDatabase, query, uniqueKeyPrefix, valkeyShared } from "../support/Servers.ts"
+import { rawClient } from "./valkey/rawClient.ts"
 
 const quiet = Logger.minimumLogLevel(LogLevel.None)
 
@@ -106,4 +108,33 @@ it.live("closing the layer drains: what was accepted is stored before the connec
     )
     assert.strictEqual(refused._tag, "ShuttingDown")
   }).pipe(Effect.provide(servers), Logger.withMinimumLogLevel(LogLevel.None)),
+)
+
+it.live(
+  "a new rate limit is in force for every process at once, and survives the loss of Valkey's data",
+  () =>
+    Effect.gen(function* () {
+      const keyPrefix = yield* uniqueKeyPrefix
+      const process = ChatCacheLayer.layer.pipe(
+        Layer.provide(SettingsConfig.layer({ keyPrefix })),
+        Layer.provide(quiet),
+      )
+      const draft = { owner_id: "1", username: "ada", channel: "general", message: "Hello" }
+
+      yield* Effect.gen(function* () {
+        const first = Context.get(yield* Layer.build(Layer.fresh(process)), ChatCache)
+        const second = Context.get(yield* Layer.build(Layer.fresh(process)), ChatCache)
+        yield* first.updateRateLimitSettings(1, 3600)
+        yield* second.publish(draft)
+        assert.strictEqual((yield* Effect.flip(second.publish(draft)))._tag, "RateLimited")
+      }).pipe(Effect.scoped)
+
+      const client = yield* rawClient((yield* ValkeyServer).url)
+      yield* Effect.promise(async () => client.del(...(await client.keys(`${keyPrefix}*`))))
+
+      const later = Context.get(yield* Layer.build(process), ChatCache)
+      yield* later.publish(draft)
+      assert.deepStrictEqual(yield* later.rateLimitSettings, { message_limit: 1, window_seconds: 3600 })
+      assert.strictEqual((yield* Effect.flip(later.publish(draft)))._tag, "RateLimited")
+    }).pipe(Effect.scoped, Effect.provide(servers)),
 )
