@@ -51,11 +51,13 @@ export class CacheUnavailable extends Schema.TaggedError<CacheUnavailable>()("Ca
   operation: Schema.String,
   execution: Schema.Literal("refused", "unknown"),
   reason: Schema.String,
+  /** Of a message whose fate is unknown: the id to send it again with. */
+  message_id: Schema.optionalWith(Schema.String, { exact: true }),
 }) {
   override get message(): string {
     return this.execution === "refused"
       ? `Valkey is unavailable (${this.operation}: ${this.reason}); nothing was executed, try again later.`
-      : `Valkey did not confirm (${this.operation}: ${this.reason}); try again with the same message_id.`
+      : `Valkey did not confirm (${this.operation}: ${this.reason}); try again with the same message_id${this.message_id === undefined ? "" : `, ${this.message_id}`}.`
   }
 }
 

@@ -1,4 +1,4 @@
-import { Duration, Effect, Either, Exit, Layer, Runtime } from "effect"
+import { Cause, Duration, Effect, Either, Exit, Layer, Option, Runtime } from "effect"
 import { v7 as uuidV7 } from "uuid"
 import { encodePayload } from "../domain/Entry.ts"
 import { CacheUnavailable, InvalidMessage, QueueFull, RateLimited, ShuttingDown } from "../domain/Errors.ts"
@@ -128,6 +128,26 @@ const make = Effect.gen(function* () {
     runFork(flusher.notifyLength(queue, reply.queueLength))
   }
 
+  const giveUp = (batch: ReadonlyArray<Item>, cause: Cause.Cause<CacheUnavailable>): void => {
+    const error = Option.getOrElse(Cause.failureOption(cause), () => {
+      runFork(Effect.logError("A publish call ended unexpectedly.", cause))
+      return new CacheUnavailable({
+        operation: "publish",
+        execution: "unknown",
+        reason: "the call broke off",
+      })
+    })
+    for (const item of batch) {
+      item.settle(
+        Either.left(
+          error.execution === "unknown"
+            ? new CacheUnavailable({ ...error, message_id: item.messageId })
+            : error,
+        ),
+      )
+    }
+  }
+
   const groupCommit = (queue: QueueName) =>
     new GroupCommit<Item>((batch, done) => {
       const fiber = runFork(
@@ -137,21 +157,8 @@ const make = Effect.gen(function* () {
         ),
       )
       fiber.addObserver((exit) => {
-        if (Exit.isSuccess(exit)) {
-          distribute(queue, batch, exit.value)
-        } else {
-          const error =
-            exit.cause._tag === "Fail"
-              ? exit.cause.error
-              : new CacheUnavailable({
-                  operation: "publish",
-                  execution: "unknown",
-                  reason: "the call ended unexpectedly",
-                })
-          for (const item of batch) item.settle(Either.left(error))
-          if (exit.cause._tag !== "Fail")
-            runFork(Effect.logError("A publish call ended unexpectedly.", exit.cause))
-        }
+        if (Exit.isSuccess(exit)) distribute(queue, batch, exit.value)
+        else giveUp(batch, exit.cause)
         done()
       })
     }, limits)

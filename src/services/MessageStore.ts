@@ -21,7 +21,7 @@ export interface StoreTransaction {
 
   /**
    * Adds the messages that are not stored yet, in one statement. A message that is already stored with the same
-   * content (`cache_id` does not count) is passed over. With `RowsRefused` none of these messages was added, and the
+   * content (`cache_id` and `authored_at` do not count) is passed over. With `RowsRefused` none of these messages was added, and the
    * transaction goes on as if the call had not been made.
    */
   readonly insert: (

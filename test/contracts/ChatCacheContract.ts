@@ -125,6 +125,17 @@ export const suite = <E>(
     )
 
     test(
+      "a message sent again without its time, which is then filled in anew, is the same message",
+      Effect.gen(function* () {
+        const chat = yield* ChatCache
+        const message_id = "6f9619ff-8b86-4d11-b42d-00c04fc964ff"
+        yield* chat.publish(draft("Hello", { message_id, authored_at: "2026-03-01T12:00:00Z" }))
+        yield* chat.publish(draft("Hello", { message_id }))
+        assert.deepStrictEqual((yield* chat.flush).public, { ...noTrace, persisted: 1, duplicates: 1 })
+      }),
+    )
+
+    test(
       "quarantines a message whose id is stored with other content; corrected, it is stored, and nothing is done twice",
       Effect.gen(function* () {
         const chat = yield* ChatCache

@@ -163,7 +163,6 @@ it.scoped("a request during an outage is tried at once and fails with what stopp
     yield* faults.set({ at: "begin", error: FaultyStore.outage })
     yield* queueMessages(1, 2)
     const error = yield* Effect.flip(flusher.flush("public"))
-    console.log(error)
     assert.strictEqual(error._tag, "StoreUnavailable")
     yield* faults.set(undefined)
     assert.deepInclude(yield* flusher.flush("public"), { persisted: 2, remaining: 0 })

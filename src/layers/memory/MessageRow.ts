@@ -47,19 +47,9 @@ export const rowOf = (message: CachedMessage): Either.Either<CachedMessage, Rows
   return Either.right(row as unknown as CachedMessage)
 }
 
-/** The instant of a valid timestamp in microseconds, which is as fine as a timestamptz is. */
-const microsecondsOf = (timestamp: string): number => {
-  const [, fraction = ""] = /\.(\d+)/.exec(timestamp) ?? []
-  const wholeSeconds = Date.parse(timestamp.replace(/\.\d+/, "").toUpperCase())
-  return wholeSeconds * 1000 + Math.round(Number(`0.${fraction || "0"}`) * 1_000_000)
-}
-
-/** Whether two rows say the same. Where the cache had them is not what they say. */
+/** Whether two rows say the same. When it was sent, and where the cache had it, is not what a message says. */
 export const isSameContent = (one: CachedMessage, other: CachedMessage): boolean => {
-  const { cache_id: _, authored_at: at, ...content } = one
+  const { cache_id: _, authored_at: __, ...content } = one
   const rest = other as unknown as Readonly<Record<string, unknown>>
-  return (
-    microsecondsOf(at) === microsecondsOf(other.authored_at) &&
-    Object.entries(content).every(([column, value]) => rest[column] === value)
-  )
+  return Object.entries(content).every(([column, value]) => rest[column] === value)
 }

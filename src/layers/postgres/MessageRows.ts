@@ -4,7 +4,10 @@ import * as ArrayLiteral from "./ArrayLiteral.ts"
 
 interface Table {
   readonly name: FragmentSqlToken
-  /** What makes up the content of a message besides its time, with the types of the table. */
+  /**
+   * What makes up the content of a message, with the types of the table. Its time is not part of it: whoever sends a
+   * message again may have left the time out, and then it is filled in anew.
+   */
   readonly content: ReadonlyArray<{ readonly column: string; readonly type: FragmentSqlToken }>
 }
 
@@ -77,10 +80,10 @@ export const batch = (queue: QueueName, messages: ReadonlyArray<CachedMessage>):
       SELECT given.ordinal, stored.message_id IS NULL AS is_missing
       FROM ${given} LEFT JOIN ${name} AS stored USING (message_id)
       WHERE stored.message_id IS NULL
-        OR (stored.authored_at, ${sql.join(
+        OR (${sql.join(
           content.map(({ column }) => sql.identifier(["stored", column])),
           comma,
-        )}) IS DISTINCT FROM (given.authored_at, ${sql.join(
+        )}) IS DISTINCT FROM (${sql.join(
           content.map(({ column, type }) => sql.fragment`${sql.identifier(["given", column])}::${type}`),
           comma,
         )})
