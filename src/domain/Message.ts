@@ -8,7 +8,7 @@ export type QueueName = typeof QueueName.Type
 
 export const queueNames: ReadonlyArray<QueueName> = QueueName.literals
 
-/** The last position that a queue's counter gave: a positive integer up to 2^53 - 1. It orders; it identifies nothing. */
+/** A position that a queue's counter gave: an integer from 0 to 2^53 - 1. It orders; it identifies nothing. */
 export const CacheId = Schema.Number.annotations({ message: () => "must be a number" }).pipe(
   Schema.filter((id) => (Number.isSafeInteger(id) && id >= 0) || "must be an integer from 0 to 2^53 - 1", {
     identifier: "CacheId",
