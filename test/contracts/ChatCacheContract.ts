@@ -1,6 +1,7 @@
 /** What an application may rely on, whatever chat-cache stands on. */
 import { assert, describe, it } from "@effect/vitest"
-import { Chunk, Effect, Either, FastCheck as fc, Fiber, type Layer, Stream } from "effect"
+import { Chunk, Effect, Either, Fiber, type Layer, Stream } from "effect"
+import * as fc from "fast-check"
 import type { PublicMessageDraft } from "../../src/domain/Message.ts"
 import { evolve, initialState } from "../../src/domain/State.ts"
 import { ChatCache } from "../../src/services/ChatCache.ts"

@@ -1,5 +1,6 @@
 import { expect, layer } from "@effect/vitest"
-import { Deferred, Effect, FastCheck, Fiber } from "effect"
+import { Deferred, Effect, Fiber } from "effect"
+import * as fc from "fast-check"
 import { DaemonStarted, type Event, FlushFailed, type RecordedEvent } from "../../src/domain/Event.ts"
 import { EventJournal } from "../../src/services/EventJournal.ts"
 import { MessageStore } from "../../src/services/MessageStore.ts"
@@ -24,8 +25,8 @@ export const eventJournalContract = <R>(backend: StoreBackend<R>) => {
     it.effect.prop(
       "gives back what was written, in order, in pages of any size",
       {
-        batches: FastCheck.array(FastCheck.array(event, { maxLength: 20 }), { maxLength: 4 }),
-        limit: FastCheck.integer({ min: 1, max: 30 }),
+        batches: fc.array(fc.array(event, { maxLength: 20 }), { maxLength: 4 }),
+        limit: fc.integer({ min: 1, max: 30 }),
       },
       ({ batches, limit }) =>
         Effect.gen(function* () {

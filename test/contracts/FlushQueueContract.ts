@@ -1,5 +1,6 @@
 import { expect, layer } from "@effect/vitest"
-import { Effect, FastCheck } from "effect"
+import { Effect } from "effect"
+import * as fc from "fast-check"
 import { FlushQueue } from "../../src/services/FlushQueue.ts"
 import { MessageCache } from "../../src/services/MessageCache.ts"
 import {
@@ -32,9 +33,9 @@ export const flushQueueContract = <R>(backend: CacheBackend<R>) => {
     it.effect.prop(
       "reads from the head, bounded by entries and bytes, at least one, without removing",
       {
-        sizes: FastCheck.array(FastCheck.integer({ min: 0, max: 400 }), { maxLength: 50 }),
-        entries: FastCheck.integer({ min: 1, max: 60 }),
-        bytes: FastCheck.integer({ min: 1, max: 6000 }),
+        sizes: fc.array(fc.integer({ min: 0, max: 400 }), { maxLength: 50 }),
+        entries: fc.integer({ min: 1, max: 60 }),
+        bytes: fc.integer({ min: 1, max: 6000 }),
       },
       ({ sizes, entries, bytes }) =>
         Effect.gen(function* () {
@@ -63,9 +64,9 @@ export const flushQueueContract = <R>(backend: CacheBackend<R>) => {
     it.effect.prop(
       "removes exactly the acknowledged entries from the head, once, in whatever order flushers come",
       {
-        count: FastCheck.integer({ min: 1, max: 60 }),
-        acknowledgements: FastCheck.array(FastCheck.integer({ min: 0, max: 60 }), { maxLength: 6 }),
-        late: FastCheck.integer({ min: 0, max: 20 }),
+        count: fc.integer({ min: 1, max: 60 }),
+        acknowledgements: fc.array(fc.integer({ min: 0, max: 60 }), { maxLength: 6 }),
+        late: fc.integer({ min: 0, max: 20 }),
       },
       ({ count, acknowledgements, late }) =>
         Effect.gen(function* () {
@@ -89,7 +90,7 @@ export const flushQueueContract = <R>(backend: CacheBackend<R>) => {
 
     it.effect.prop(
       "removes nothing that was published after the server lost its data, though the ids are the same",
-      { before: FastCheck.integer({ min: 1, max: 40 }), after: FastCheck.integer({ min: 0, max: 40 }) },
+      { before: fc.integer({ min: 1, max: 40 }), after: fc.integer({ min: 0, max: 40 }) },
       ({ before, after }) =>
         Effect.gen(function* () {
           const cache = yield* MessageCache
@@ -140,7 +141,7 @@ export const flushQueueContract = <R>(backend: CacheBackend<R>) => {
 
     it.effect.prop(
       "raises the counter to the greatest of what is known, and never lowers it",
-      { floors: FastCheck.array(FastCheck.integer({ min: 0, max: 50 }), { minLength: 1, maxLength: 8 }) },
+      { floors: fc.array(fc.integer({ min: 0, max: 50 }), { minLength: 1, maxLength: 8 }) },
       ({ floors }) =>
         Effect.gen(function* () {
           const flushQueue = yield* FlushQueue

@@ -1,5 +1,6 @@
 import { expect, layer } from "@effect/vitest"
-import { Effect, Exit, FastCheck } from "effect"
+import { Effect, Exit } from "effect"
+import * as fc from "fast-check"
 import type { QueueName } from "../../src/domain/Message.ts"
 import { FlushQueue } from "../../src/services/FlushQueue.ts"
 import { maximumAppend, MessageCache, type Publication } from "../../src/services/MessageCache.ts"
@@ -14,21 +15,21 @@ const tags = (outcomes: ReadonlyArray<{ readonly _tag: string }>) => outcomes.ma
 const start = (queue: QueueName) =>
   Effect.flatMap(FlushQueue, (flushQueue) => flushQueue.raiseCounter(queue, 0))
 
-const user = FastCheck.constantFrom("ann", "bob", "cleo")
+const user = fc.constantFrom("ann", "bob", "cleo")
 
-const batches = FastCheck.record({
-  queue: FastCheck.constantFrom<Array<QueueName>>("public", "private"),
-  sizes: FastCheck.array(
-    FastCheck.oneof(
-      { weight: 3, arbitrary: FastCheck.integer({ min: 1, max: 12 }) },
-      { weight: 1, arbitrary: FastCheck.integer({ min: 1, max: 600 }) },
+const batches = fc.record({
+  queue: fc.constantFrom<Array<QueueName>>("public", "private"),
+  sizes: fc.array(
+    fc.oneof(
+      { weight: 3, arbitrary: fc.integer({ min: 1, max: 12 }) },
+      { weight: 1, arbitrary: fc.integer({ min: 1, max: 600 }) },
     ),
     { minLength: 1, maxLength: 6 },
   ),
-  users: FastCheck.array(FastCheck.tuple(user, user), { minLength: 1, maxLength: 12 }),
-  maxCacheSize: FastCheck.oneof(FastCheck.integer({ min: 1, max: 10 }), FastCheck.constant(500)),
-  maxQueueLength: FastCheck.oneof(FastCheck.integer({ min: 1, max: 700 }), FastCheck.constant(1_000_000)),
-  message_limit: FastCheck.integer({ min: 1, max: 600 }),
+  users: fc.array(fc.tuple(user, user), { minLength: 1, maxLength: 12 }),
+  maxCacheSize: fc.oneof(fc.integer({ min: 1, max: 10 }), fc.constant(500)),
+  maxQueueLength: fc.oneof(fc.integer({ min: 1, max: 700 }), fc.constant(1_000_000)),
+  message_limit: fc.integer({ min: 1, max: 600 }),
 })
 
 /** What the lists must hold, told by the outcomes alone. */
@@ -161,7 +162,7 @@ export const messageCacheContract = <R>(backend: CacheBackend<R>) => {
 
     it.effect.prop(
       "returns payloads byte for byte, whatever Unicode they hold",
-      { contents: FastCheck.array(FastCheck.string({ unit: "binary" }), { minLength: 1, maxLength: 20 }) },
+      { contents: fc.array(fc.string({ unit: "binary" }), { minLength: 1, maxLength: 20 }) },
       ({ contents }) =>
         Effect.gen(function* () {
           const cache = yield* MessageCache

@@ -1,5 +1,6 @@
 import { expect, layer } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, FastCheck, Fiber, Struct } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Struct } from "effect"
+import * as fc from "fast-check"
 import { DaemonStarted, QuarantineReason } from "../../src/domain/Event.ts"
 import { type CachedMessage, highestCountedCacheId, type QueueName } from "../../src/domain/Message.ts"
 import type { NewQuarantineEntry, QuarantineEntry } from "../../src/domain/Quarantine.ts"
@@ -74,12 +75,12 @@ const insertions = <R>(backend: StoreBackend<R>) => {
       it.effect.prop(
         "stores the first message of each id, once, in order, and tells duplicates from conflicts",
         {
-          batches: FastCheck.array(
-            FastCheck.array(
-              FastCheck.record({
-                id: FastCheck.integer({ min: 1, max: 12 }),
-                said: FastCheck.constantFrom("one", "two"),
-                cached: FastCheck.integer({ min: 1, max: 1000 }),
+          batches: fc.array(
+            fc.array(
+              fc.record({
+                id: fc.integer({ min: 1, max: 12 }),
+                said: fc.constantFrom("one", "two"),
+                cached: fc.integer({ min: 1, max: 1000 }),
               }),
               { maxLength: 15 },
             ),
@@ -113,8 +114,8 @@ const insertions = <R>(backend: StoreBackend<R>) => {
       it.effect.prop(
         "keeps whatever may stand in a queue",
         {
-          ofPublic: FastCheck.array(FastCheck.tuple(cacheId, publicMessageArbitrary), { maxLength: 30 }),
-          ofPrivate: FastCheck.array(FastCheck.tuple(cacheId, privateMessage), { maxLength: 30 }),
+          ofPublic: fc.array(fc.tuple(cacheId, publicMessageArbitrary), { maxLength: 30 }),
+          ofPrivate: fc.array(fc.tuple(cacheId, privateMessage), { maxLength: 30 }),
         },
         ({ ofPublic, ofPrivate }) =>
           Effect.gen(function* () {
@@ -385,12 +386,12 @@ const locks = <R>(backend: StoreBackend<R>) => {
   })
 }
 
-const newEntry: FastCheck.Arbitrary<NewQuarantineEntry> = FastCheck.record({
-  cacheId: FastCheck.option(cacheId, { nil: null }),
-  reason: FastCheck.constantFrom(...QuarantineReason.literals),
-  sqlstate: FastCheck.constantFrom(null, "22021", "23514"),
+const newEntry: fc.Arbitrary<NewQuarantineEntry> = fc.record({
+  cacheId: fc.option(cacheId, { nil: null }),
+  reason: fc.constantFrom(...QuarantineReason.literals),
+  sqlstate: fc.constantFrom(null, "22021", "23514"),
   error: storableText(200),
-  raw: FastCheck.uint8Array({ maxLength: 300 }),
+  raw: fc.uint8Array({ maxLength: 300 }),
 })
 
 const quarantine = <R>(backend: StoreBackend<R>) => {
@@ -400,9 +401,9 @@ const quarantine = <R>(backend: StoreBackend<R>) => {
       it.effect.prop(
         "gives back any bytes and every word about them, in order, in pages and by filter",
         {
-          ofPublic: FastCheck.array(newEntry, { maxLength: 12 }),
-          ofPrivate: FastCheck.array(newEntry, { maxLength: 12 }),
-          limit: FastCheck.integer({ min: 1, max: 10 }),
+          ofPublic: fc.array(newEntry, { maxLength: 12 }),
+          ofPrivate: fc.array(newEntry, { maxLength: 12 }),
+          limit: fc.integer({ min: 1, max: 10 }),
         },
         ({ ofPublic, ofPrivate, limit }) =>
           Effect.gen(function* () {

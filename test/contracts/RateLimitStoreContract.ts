@@ -1,5 +1,6 @@
 import { expect, layer } from "@effect/vitest"
-import { Effect, FastCheck } from "effect"
+import { Effect } from "effect"
+import * as fc from "fast-check"
 import type { RateLimitSettings } from "../../src/domain/RateLimit.ts"
 import { FlushQueue } from "../../src/services/FlushQueue.ts"
 import { MessageCache } from "../../src/services/MessageCache.ts"
@@ -95,9 +96,9 @@ export const rateLimitStoreContract = <R>(backend: CacheBackend<R>) => {
     it.effect.prop(
       "takes exactly the limit in every window, and tells a wait that is enough",
       {
-        message_limit: FastCheck.integer({ min: 1, max: 20 }),
-        window_seconds: FastCheck.integer({ min: 5, max: 100 }),
-        sent: FastCheck.array(FastCheck.integer({ min: 1, max: 15 }), { minLength: 1, maxLength: 6 }),
+        message_limit: fc.integer({ min: 1, max: 20 }),
+        window_seconds: fc.integer({ min: 5, max: 100 }),
+        sent: fc.array(fc.integer({ min: 1, max: 15 }), { minLength: 1, maxLength: 6 }),
       },
       ({ message_limit, window_seconds, sent }) =>
         Effect.gen(function* () {

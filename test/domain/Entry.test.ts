@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Either, FastCheck as fc } from "effect"
+import { Either } from "effect"
+import * as fc from "fast-check"
 import { decodeEntry, encodePayload, type Entry, salvageEntry } from "../../src/domain/Entry.ts"
 import {
   anyText,

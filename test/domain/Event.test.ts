@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { type FastCheck as fc, Schema } from "effect"
+import { Schema } from "effect"
+import type * as fc from "fast-check"
 import { Event, RecordedEvent } from "../../src/domain/Event.ts"
 import { eventArbitraries } from "../support/arbitraries.ts"
 

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Either, FastCheck as fc, type Schema } from "effect"
+import { Either, type Schema } from "effect"
+import * as fc from "fast-check"
 import {
   CacheId,
   MessageId,

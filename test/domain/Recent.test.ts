@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { FastCheck as fc } from "effect"
+import * as fc from "fast-check"
 import { encodePayload, type Entry } from "../../src/domain/Entry.ts"
 import type { Message } from "../../src/domain/Message.ts"
 import { newestPrivate, newestPublic } from "../../src/domain/Recent.ts"

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { FastCheck as fc } from "effect"
+import * as fc from "fast-check"
 import type { Event } from "../../src/domain/Event.ts"
 import { type QueueName, queueNames } from "../../src/domain/Message.ts"
 import { evolve, initialState, type State } from "../../src/domain/State.ts"

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Either, FastCheck as fc, Schema } from "effect"
+import { Either, Schema } from "effect"
+import * as fc from "fast-check"
 import { Timestamp, timestampProblem } from "../../src/domain/Timestamp.ts"
 import { decodeWithProblems } from "../../src/domain/Validation.ts"
 import { timestampWithInstant } from "../support/arbitraries.ts"

@@ -1,5 +1,6 @@
 import { assert, describe } from "@effect/vitest"
-import { Effect, FastCheck as fc, Ref, Runtime, Struct } from "effect"
+import { Effect, Ref, Runtime, Struct } from "effect"
+import * as fc from "fast-check"
 import { CacheUnavailable } from "../../src/domain/Errors.ts"
 import { ChatCache } from "../../src/services/ChatCache.ts"
 import * as arbitraries from "../support/arbitraries.ts"

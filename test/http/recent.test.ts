@@ -1,5 +1,6 @@
 import { assert, describe } from "@effect/vitest"
-import { Effect, FastCheck as fc, Ref, Runtime } from "effect"
+import { Effect, Ref, Runtime } from "effect"
+import * as fc from "fast-check"
 import { CacheUnavailable } from "../../src/domain/Errors.ts"
 import * as arbitraries from "../support/arbitraries.ts"
 import { send } from "./client.ts"

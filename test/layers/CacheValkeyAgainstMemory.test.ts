@@ -1,5 +1,6 @@
 import { expect, layer } from "@effect/vitest"
-import { Context, Effect, FastCheck, Layer } from "effect"
+import { Context, Effect, Layer } from "effect"
+import * as fc from "fast-check"
 import type { Entry } from "../../src/domain/Entry.ts"
 import type { QueueName } from "../../src/domain/Message.ts"
 import { FlushQueue } from "../../src/services/FlushQueue.ts"
@@ -14,65 +15,65 @@ import {
 } from "../contracts/CacheBackend.ts"
 import { memory, valkey } from "./cacheBackends.ts"
 
-const queue = FastCheck.constantFrom<Array<QueueName>>("public", "private")
-const user = FastCheck.constantFrom("ann", "bob")
-const flusher = FastCheck.integer({ min: 0, max: 1 })
+const queue = fc.constantFrom<Array<QueueName>>("public", "private")
+const user = fc.constantFrom("ann", "bob")
+const flusher = fc.integer({ min: 0, max: 1 })
 
 /** Windows and passing times are chosen so that no window ends within a moment of a step, on either clock. */
-const step = FastCheck.oneof(
+const step = fc.oneof(
   {
     weight: 6,
-    arbitrary: FastCheck.record({
-      _tag: FastCheck.constant("append" as const),
+    arbitrary: fc.record({
+      _tag: fc.constant("append" as const),
       queue,
       from: user,
       to: user,
-      count: FastCheck.integer({ min: 1, max: 9 }),
+      count: fc.integer({ min: 1, max: 9 }),
     }),
   },
   {
     weight: 3,
-    arbitrary: FastCheck.record({
-      _tag: FastCheck.constant("head" as const),
+    arbitrary: fc.record({
+      _tag: fc.constant("head" as const),
       queue,
       flusher,
-      entries: FastCheck.integer({ min: 1, max: 12 }),
+      entries: fc.integer({ min: 1, max: 12 }),
     }),
   },
   {
     weight: 3,
-    arbitrary: FastCheck.record({ _tag: FastCheck.constant("acknowledge" as const), queue, flusher }),
+    arbitrary: fc.record({ _tag: fc.constant("acknowledge" as const), queue, flusher }),
   },
   {
     weight: 2,
-    arbitrary: FastCheck.record({
-      _tag: FastCheck.constant("raiseCounter" as const),
+    arbitrary: fc.record({
+      _tag: fc.constant("raiseCounter" as const),
       queue,
-      floor: FastCheck.integer({ min: 0, max: 40 }),
+      floor: fc.integer({ min: 0, max: 40 }),
     }),
   },
-  { weight: 1, arbitrary: FastCheck.record({ _tag: FastCheck.constant("nextCacheId" as const), queue }) },
-  { weight: 1, arbitrary: FastCheck.record({ _tag: FastCheck.constant("clear" as const), user }) },
-  { weight: 1, arbitrary: FastCheck.record({ _tag: FastCheck.constant("clearAll" as const) }) },
+  { weight: 1, arbitrary: fc.record({ _tag: fc.constant("nextCacheId" as const), queue }) },
+  { weight: 1, arbitrary: fc.record({ _tag: fc.constant("clear" as const), user }) },
+  { weight: 1, arbitrary: fc.record({ _tag: fc.constant("clearAll" as const) }) },
   {
     weight: 1,
-    arbitrary: FastCheck.record({
-      _tag: FastCheck.constant("apply" as const),
-      message_limit: FastCheck.integer({ min: 1, max: 12 }),
-      window_seconds: FastCheck.constantFrom(10, 25, 60),
-      position: FastCheck.integer({ min: 1, max: 5 }),
+    arbitrary: fc.record({
+      _tag: fc.constant("apply" as const),
+      message_limit: fc.integer({ min: 1, max: 12 }),
+      window_seconds: fc.constantFrom(10, 25, 60),
+      position: fc.integer({ min: 1, max: 5 }),
     }),
   },
   {
     weight: 2,
-    arbitrary: FastCheck.record({
-      _tag: FastCheck.constant("elapse" as const),
-      seconds: FastCheck.constantFrom(7.3, 13.1),
+    arbitrary: fc.record({
+      _tag: fc.constant("elapse" as const),
+      seconds: fc.constantFrom(7.3, 13.1),
     }),
   },
-  { weight: 1, arbitrary: FastCheck.record({ _tag: FastCheck.constant("wipe" as const) }) },
+  { weight: 1, arbitrary: fc.record({ _tag: fc.constant("wipe" as const) }) },
 )
-type Step = typeof step extends FastCheck.Arbitrary<infer T> ? T : never
+type Step = typeof step extends fc.Arbitrary<infer T> ? T : never
 
 /** What two flushers have read last, on one backend. */
 type Read = Record<QueueName, [ReadonlyArray<Entry>, ReadonlyArray<Entry>]>
@@ -146,7 +147,7 @@ const build = <R>(backend: CacheBackend<R>) =>
 layer(valkey.environment)("Valkey and the memory that stands in for it", (it) => {
   it.effect.prop(
     "answer alike and hold the same after any sequence of operations",
-    { steps: FastCheck.array(step, { minLength: 1, maxLength: 40 }) },
+    { steps: fc.array(step, { minLength: 1, maxLength: 40 }) },
     ({ steps }) =>
       Effect.gen(function* () {
         const model = yield* build(memory)

@@ -1,5 +1,6 @@
 import { assert, it } from "@effect/vitest"
-import { Context, Effect, FastCheck as fc, Layer, Logger, LogLevel, Runtime, Struct } from "effect"
+import { Context, Effect, Layer, Logger, LogLevel, Runtime, Struct } from "effect"
+import * as fc from "fast-check"
 import type { PublicMessageDraft } from "../../src/domain/Message.ts"
 import * as ChatCacheLayer from "../../src/layers/ChatCache.ts"
 import * as ChatCacheMemory from "../../src/layers/ChatCacheMemory.ts"

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { FastCheck as fc } from "effect"
+import * as fc from "fast-check"
 import { GroupCommit, type GroupCommitItem, type GroupCommitLimits } from "../../src/layers/GroupCommit.ts"
 
 interface Item extends GroupCommitItem {

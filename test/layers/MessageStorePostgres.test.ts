@@ -1,5 +1,6 @@
 import { expect, layer } from "@effect/vitest"
-import { Effect, Either, FastCheck, Layer, Struct } from "effect"
+import { Effect, Either, Layer, Struct } from "effect"
+import * as fc from "fast-check"
 import {
   type CachedMessage,
   PrivateMessageDraft,
@@ -73,16 +74,16 @@ const decode = {
 
 /** Texts around every limit of the schema, most of which it refuses. */
 const doubtfulText = (maximum: number) =>
-  FastCheck.oneof(
+  fc.oneof(
     anyText,
     storableText(maximum + 1, maximum - 1),
-    FastCheck.integer({ min: maximum - 1, max: maximum + 1 }).map((length) => "😀".repeat(length)),
-    FastCheck.constantFrom("", " ", "NULL", "{}", '"', "\\", "\\\\", "a\u0000", "\ud800"),
+    fc.integer({ min: maximum - 1, max: maximum + 1 }).map((length) => "😀".repeat(length)),
+    fc.constantFrom("", " ", "NULL", "{}", '"', "\\", "\\\\", "a\u0000", "\ud800"),
   )
 
-const doubtfulTimestamp = FastCheck.oneof(
+const doubtfulTimestamp = fc.oneof(
   timestampWithInstant.map(({ text }) => text),
-  FastCheck.constantFrom(
+  fc.constantFrom(
     "0001-01-01T00:00:00Z",
     "9999-12-31T23:59:59.999999999Z",
     "0001-01-01T15:59:00+15:59",
@@ -100,20 +101,20 @@ const doubtfulTimestamp = FastCheck.oneof(
 
 /** A valid draft of which one field is doubtful. */
 const doubtful = <Draft extends object>(
-  valid: FastCheck.Arbitrary<Draft>,
-  fields: Readonly<Record<string, FastCheck.Arbitrary<string>>>,
-): FastCheck.Arbitrary<Draft & { readonly authored_at: string }> =>
-  FastCheck.record({
-    draft: valid,
-    authored_at: timestampWithInstant.map(({ text }) => text),
-    change: FastCheck.oneof(
-      ...Object.entries(fields).map(([field, values]) => values.map((value) => ({ [field]: value }))),
-    ),
-  }).map(({ draft, authored_at, change }) => ({ ...draft, authored_at, ...change }))
+  valid: fc.Arbitrary<Draft>,
+  fields: Readonly<Record<string, fc.Arbitrary<string>>>,
+): fc.Arbitrary<Draft & { readonly authored_at: string }> =>
+  fc
+    .record({
+      draft: valid,
+      authored_at: timestampWithInstant.map(({ text }) => text),
+      change: fc.oneof(
+        ...Object.entries(fields).map(([field, values]) => values.map((value) => ({ [field]: value }))),
+      ),
+    })
+    .map(({ draft, authored_at, change }) => ({ ...draft, authored_at, ...change }))
 
-const doubtfulDraft: Readonly<
-  Record<QueueName, FastCheck.Arbitrary<object & { readonly authored_at: string }>>
-> = {
+const doubtfulDraft: Readonly<Record<QueueName, fc.Arbitrary<object & { readonly authored_at: string }>>> = {
   public: doubtful(publicMessageDraft, {
     owner_id: doubtfulText(36),
     username: doubtfulText(64),
@@ -132,21 +133,23 @@ const doubtfulDraft: Readonly<
 }
 
 /** What the schema refuses because PostgreSQL cannot store it as it is. */
-const unstorable: FastCheck.Arbitrary<Partial<Record<string, string>>> = FastCheck.oneof(
-  FastCheck.tuple(FastCheck.constantFrom("owner_id", "username", "channel", "message"), anyText).map(
-    ([column, text]) => ({ [column]: `${text.toWellFormed().slice(0, 5)}\u0000` }),
-  ),
-  FastCheck.tuple(
-    FastCheck.constantFrom("owner_id", "username", "channel", "message"),
-    FastCheck.constantFrom("\ud800", "\udfff", "a\udbff", "\udc00b"),
-  ).map(([column, text]) => ({ [column]: text })),
+const unstorable: fc.Arbitrary<Partial<Record<string, string>>> = fc.oneof(
+  fc
+    .tuple(fc.constantFrom("owner_id", "username", "channel", "message"), anyText)
+    .map(([column, text]) => ({ [column]: `${text.toWellFormed().slice(0, 5)}\u0000` })),
+  fc
+    .tuple(
+      fc.constantFrom("owner_id", "username", "channel", "message"),
+      fc.constantFrom("\ud800", "\udfff", "a\udbff", "\udc00b"),
+    )
+    .map(([column, text]) => ({ [column]: text })),
   storableText(30, 25)
     .filter((text) => [...text].length > 24)
     .map((channel) => ({ channel })),
   storableText(70, 65)
     .filter((text) => [...text].length > 64)
     .map((username) => ({ username })),
-  FastCheck.constantFrom(
+  fc.constantFrom(
     { authored_at: "2023-02-29T00:00:00Z" },
     { authored_at: "2026-13-01T00:00:00Z" },
     { authored_at: "2026-01-01T25:00:00Z" },
@@ -159,11 +162,11 @@ layer(environment, { excludeTestServices: true })("PostgreSQL", (it) => {
   it.effect.prop(
     "stores every draft that the schema accepts, and gives back what was said, to the character",
     {
-      ofPublic: FastCheck.array(FastCheck.tuple(publicMessageDraft, timestampWithInstant), {
+      ofPublic: fc.array(fc.tuple(publicMessageDraft, timestampWithInstant), {
         minLength: 20,
         maxLength: 60,
       }),
-      ofPrivate: FastCheck.array(FastCheck.tuple(privateMessageDraft, timestampWithInstant), {
+      ofPrivate: fc.array(fc.tuple(privateMessageDraft, timestampWithInstant), {
         minLength: 20,
         maxLength: 60,
       }),
@@ -191,7 +194,7 @@ layer(environment, { excludeTestServices: true })("PostgreSQL", (it) => {
     "stores whatever of doubtful drafts the schema lets through (%s)",
     (queue) =>
       Effect.gen(function* () {
-        const drafts = FastCheck.sample(doubtfulDraft[queue], 400)
+        const drafts = fc.sample(doubtfulDraft[queue], 400)
         const accepted = drafts.flatMap((draft) => {
           const decoded: Either.Either<PublicMessageDraft | PrivateMessageDraft, unknown> =
             decode[queue](draft)
@@ -204,7 +207,7 @@ layer(environment, { excludeTestServices: true })("PostgreSQL", (it) => {
 
   it.effect.prop(
     "refuses or alters what the schema refuses for its sake",
-    { changes: FastCheck.array(unstorable, { minLength: 10, maxLength: 10 }) },
+    { changes: fc.array(unstorable, { minLength: 10, maxLength: 10 }) },
     ({ changes }) =>
       Effect.forEach(
         changes,
@@ -240,9 +243,9 @@ layer(environment, { excludeTestServices: true })("PostgreSQL", (it) => {
   it.effect.prop(
     "reads array literals as what they were made of",
     {
-      texts: FastCheck.array(FastCheck.option(storableText(20), { nil: null })),
-      integers: FastCheck.array(FastCheck.option(FastCheck.maxSafeInteger(), { nil: null })),
-      bytes: FastCheck.array(FastCheck.uint8Array({ maxLength: 20 })),
+      texts: fc.array(fc.option(storableText(20), { nil: null })),
+      integers: fc.array(fc.option(fc.maxSafeInteger(), { nil: null })),
+      bytes: fc.array(fc.uint8Array({ maxLength: 20 })),
     },
     ({ texts, integers, bytes }) =>
       Effect.gen(function* () {

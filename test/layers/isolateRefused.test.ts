@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Data, Effect, Either, FastCheck as fc } from "effect"
+import { Data, Effect, Either } from "effect"
+import * as fc from "fast-check"
 import { RowsRefused, SchemaSuspected } from "../../src/domain/Errors.ts"
 import type { QueueName } from "../../src/domain/Message.ts"
 import { isolateRefused } from "../../src/layers/isolateRefused.ts"

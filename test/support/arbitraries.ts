@@ -1,5 +1,5 @@
 /** What the domain is made of, at its most awkward, for properties (`it.prop`, `it.effect.prop`). */
-import { FastCheck as fc } from "effect"
+import * as fc from "fast-check"
 import { encodePayload, type Entry } from "../../src/domain/Entry.ts"
 import {
   BatchPersisted,

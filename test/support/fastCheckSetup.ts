@@ -1,13 +1,9 @@
-import { FastCheck } from "effect"
-import * as fastCheck from "fast-check"
+import * as fc from "fast-check"
 import { inject } from "vitest"
 
 const runs = process.env["FAST_CHECK_NUM_RUNS"]
-const parameters = {
+
+fc.configureGlobal({
   seed: inject("fastCheckSeed"),
   ...(runs === undefined ? {} : { numRuns: Number(runs) }),
-}
-
-// Effect brings its own major version of fast-check, with settings of its own.
-fastCheck.configureGlobal(parameters)
-FastCheck.configureGlobal(parameters)
+})
