@@ -53,7 +53,10 @@ const lifecycle = Layer.scopedDiscard(
         }
       }),
     )
+    // Asking brings up what is not up yet: counters, and with them the tables.
+    const { status, problems } = yield* chatCache.readiness
     yield* Console.log(greeting(yield* Http.url))
+    if (status !== "ok") yield* Effect.logWarning(`Not all is well: ${problems.join(" ")}`)
   }),
 )
 
