@@ -1,4 +1,4 @@
-import { Config, Console, Data, Duration, Effect, Layer } from "effect"
+import { Config, Console, Data, Duration, Effect, Layer, Option } from "effect"
 import { queueNames } from "./domain/Message.ts"
 import * as Http from "./http/Server.ts"
 import * as ChatCacheLayer from "./layers/ChatCache.ts"
@@ -60,21 +60,39 @@ const lifecycle = Layer.scopedDiscard(
   }),
 )
 
-const httpServer = Layer.unwrapEffect(
-  Effect.map(
-    Config.all({
-      host: Config.string("CHAT_CACHE_HOST").pipe(Config.withDefault("127.0.0.1")),
-      // 0 takes any free port; the greeting says which.
-      port: Config.integer("CHAT_CACHE_PORT").pipe(
-        Config.validate({
-          message: "must be a port from 0 to 65535",
-          validation: (port) => port >= 0 && port <= 65_535,
-        }),
-        Config.withDefault(8080),
-      ),
-      apiToken: Config.option(Config.redacted("CHAT_CACHE_API_TOKEN")),
+const defaultPort = 8080
+
+const httpSettings = Config.all({
+  host: Config.string("CHAT_CACHE_HOST").pipe(Config.withDefault("127.0.0.1")),
+  // 0 takes any free port; the greeting says which.
+  port: Config.integer("CHAT_CACHE_PORT").pipe(
+    Config.validate({
+      message: "must be a port from 0 to 65535",
+      validation: (port) => port >= 0 && port <= 65_535,
     }),
-    Http.layer,
+    Config.option,
+  ),
+  apiToken: Config.option(Config.redacted("CHAT_CACHE_API_TOKEN")),
+})
+
+/** A port that nobody asked for must not stop whoever tries the daemon out; one that was asked for is taken or refused. */
+const httpServer = Layer.unwrapEffect(
+  Effect.map(httpSettings, ({ port, ...settings }) =>
+    Option.isSome(port)
+      ? Http.layer({ ...settings, port: port.value })
+      : Http.layer({ ...settings, port: defaultPort }).pipe(
+          Layer.catchAll((error) =>
+            error._tag === "CannotListen" && error.code === "EADDRINUSE"
+              ? Http.layer({ ...settings, port: 0 }).pipe(
+                  Layer.tap(() =>
+                    Effect.logWarning(
+                      `Port ${defaultPort} is taken: another one is used. CHAT_CACHE_PORT chooses one.`,
+                    ),
+                  ),
+                )
+              : Layer.fail(error),
+          ),
+        ),
   ),
 )
 

@@ -112,10 +112,13 @@ const make = Effect.gen(function* () {
   const queueStatus = Effect.fnUntraced(function* (queue: QueueName, now: number) {
     const { state } = yield* journalState.lastKnown
     const { flush, quarantine, reseeds } = state.queues[queue]
-    const length = yield* flushQueue.length(queue).pipe(orAfter<number | null>(null))
-    const head = yield* flushQueue
-      .head(queue, { entries: 1, bytes: 1 })
-      .pipe(orAfter<ReadonlyArray<Entry>>([]))
+    const [length, head] = yield* Effect.all(
+      [
+        flushQueue.length(queue).pipe(orAfter<number | null>(null)),
+        flushQueue.head(queue, { entries: 1, bytes: 1 }).pipe(orAfter<ReadonlyArray<Entry>>([])),
+      ],
+      { concurrency: "unbounded" },
+    )
     const made = head[0] === undefined ? undefined : madeAt(queue, head[0])
     const status: QueueStatus = {
       length,
@@ -132,14 +135,23 @@ const make = Effect.gen(function* () {
     yield* journalState.refresh.pipe(Effect.asVoid, orAfter<void>(undefined))
     const now = yield* Clock.currentTimeMillis
     const { state, position } = yield* journalState.lastKnown
+    const asked = yield* Effect.all(
+      {
+        readiness,
+        rateLimit: rateLimiter.settings.pipe(orAfter(state.rateLimit ?? settings.rateLimit)),
+        public: queueStatus("public", now),
+        private: queueStatus("private", now),
+      },
+      { concurrency: "unbounded" },
+    )
     return {
-      ...(yield* readiness),
+      ...asked.readiness,
       instanceId: instance.id,
       version: instance.version,
       startedAt: DateTime.formatIso(DateTime.unsafeMake(instance.startedAt)),
-      queues: { public: yield* queueStatus("public", now), private: yield* queueStatus("private", now) },
+      queues: { public: asked.public, private: asked.private },
       settings: {
-        ...(yield* rateLimiter.settings.pipe(orAfter(state.rateLimit ?? settings.rateLimit))),
+        ...asked.rateLimit,
         maxCacheSize: settings.maxCacheSize,
         flushIntervalMs: Duration.toMillis(settings.flushInterval),
         flushBatchSize: settings.flushBatchSize,

@@ -2,6 +2,7 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, Layer, Redacted } from "effect"
 import { Redis } from "iovalkey"
+import { createServer, type Server } from "node:net"
 import { PostgresServer } from "../../src/services/PostgresServer.ts"
 import { ValkeyServer } from "../../src/services/ValkeyServer.ts"
 import * as Daemon from "../support/DaemonProcess.ts"
@@ -330,6 +331,29 @@ it.live(
     }).pipe(Effect.scoped, Effect.provide(Layer.merge(controlledValkey, controlledPostgres))),
 )
 
+it.live("both servers hang: status and readiness answer all the same, and all is well again afterwards", () =>
+  Effect.gen(function* () {
+    const valkey = yield* ControlledValkey
+    const postgres = yield* ControlledPostgres
+    const { url } = yield* startReady()
+    const readiness = Daemon.request("GET", `${url}/health/ready`)
+    yield* Effect.all([valkey.pause, postgres.pause])
+    const unready = yield* Effect.timeout(readiness, "8 seconds")
+    assert.strictEqual(unready.status, 503)
+    const { status, body } = yield* Effect.timeout(Daemon.request("GET", `${url}/status`), "12 seconds")
+    assert.strictEqual(status, 200)
+    assert.isNull(body.queues.public.length)
+    const unknown = yield* Daemon.request("POST", `${url}/messages`, message("Hello"))
+    assert.strictEqual(unknown.status, 503)
+    assert.strictEqual(unknown.body._tag, "CacheUnavailable")
+    yield* Effect.all([valkey.resume, postgres.resume])
+    yield* eventually(
+      "it is ready again",
+      Effect.map(readiness, (answer) => answer.status === 200 && answer.body.status === "ok"),
+    )
+  }).pipe(Effect.scoped, Effect.provide(Layer.merge(controlledValkey, controlledPostgres))),
+)
+
 it.live("a second signal ends the process at once", () =>
   Effect.gen(function* () {
     const postgres = yield* ControlledPostgres
@@ -367,4 +391,26 @@ it.live("a wrong setting is refused with exit code 78 and named", () =>
     assert.strictEqual(yield* daemon.exited, 78)
     assert.match(yield* daemon.output, /CHAT_CACHE_FLUSH_BATCH_SIZE/)
   }).pipe(Effect.scoped, Effect.provide(servers)),
+)
+
+it.live(
+  "a standard port that is taken does not stop a start that asked for none; one that was asked for does",
+  () =>
+    Effect.gen(function* () {
+      // Whether this listens or somebody else does already: the port is taken.
+      yield* Effect.acquireRelease(
+        Effect.async<Server>((resume) => {
+          const server = createServer()
+          server.once("error", () => resume(Effect.succeed(server)))
+          server.listen(8080, "127.0.0.1", () => resume(Effect.succeed(server)))
+        }),
+        (server) => Effect.sync(() => server.close()),
+      )
+      const daemon = yield* Daemon.start({ environment: { CHAT_CACHE_PORT: undefined } })
+      assert.notInclude(daemon.url, ":8080")
+      assert.match(yield* daemon.output, /Port 8080 is taken/)
+      const refused = yield* Daemon.run({ environment: { CHAT_CACHE_PORT: "8080" } })
+      assert.strictEqual(yield* refused.exited, 1)
+      assert.match(yield* refused.output, /CHAT_CACHE_PORT/)
+    }).pipe(Effect.scoped, Effect.provide(servers)),
 )

@@ -1,8 +1,9 @@
 /** What comes into the queue by another door than ours, on real servers. */
 import { assert, it } from "@effect/vitest"
-import { Effect, Layer, Logger, LogLevel } from "effect"
+import { Effect, Layer, Logger, LogLevel, Metric } from "effect"
 import type { QuarantineEntry } from "../../src/domain/Quarantine.ts"
 import * as ChatCacheLayer from "../../src/layers/ChatCache.ts"
+import { undecodableRecentEntries } from "../../src/layers/Metrics.ts"
 import * as SettingsConfig from "../../src/layers/SettingsConfig.ts"
 import { ChatCache } from "../../src/services/ChatCache.ts"
 import { PostgresServer } from "../../src/services/PostgresServer.ts"
@@ -192,4 +193,27 @@ it.live("a corrected message that had no id gets the next one", () =>
     assert.strictEqual(row?.[0], next.cache_id - 1)
     assert.strictEqual(row?.[2], "what was meant")
   }).pipe(Effect.provide(layer)),
+)
+
+it.live("a recent cache shows what is a message, and passes over the rest with a warning and a metric", () =>
+  Effect.gen(function* () {
+    const chat = yield* ChatCache
+    const { keyPrefix } = yield* Settings
+    const client = yield* rawClient((yield* ValkeyServer).url)
+    const before = yield* Metric.value(undecodableRecentEntries)
+    yield* Effect.promise(() =>
+      client.rpush(
+        `${keyPrefix}recent_messages`,
+        entryOf(1, { message_id: messageId(1) }),
+        bytes("not JSON"),
+        Buffer.from([0xff]),
+        entryOf(2, {}),
+      ),
+    )
+    assert.deepStrictEqual(
+      (yield* chat.recent()).map(({ cache_id }) => cache_id),
+      [1, 2],
+    )
+    assert.strictEqual((yield* Metric.value(undecodableRecentEntries)).count, before.count + 2)
+  }).pipe(Effect.scoped, Effect.provide(layer)),
 )

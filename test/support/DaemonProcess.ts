@@ -18,8 +18,8 @@ export interface DaemonProcess {
 }
 
 interface Options {
-  /** Added to the environment. */
-  readonly environment?: Record<string, string>
+  /** Added to the environment; `undefined` takes out of it. */
+  readonly environment?: Record<string, string | undefined>
   /** The module that is run, relative to the project. */
   readonly entry?: string
 }
@@ -28,7 +28,7 @@ const project = fileURLToPath(new URL("../../", import.meta.url))
 
 const listening = /listens on (http:\/\/\S+)/
 
-const spawnDaemon = (environment: Record<string, string>, entry: string) => {
+const spawnDaemon = (environment: Record<string, string | undefined>, entry: string) => {
   const child = spawn(process.execPath, [entry], {
     cwd: project,
     env: { PATH: process.env["PATH"], CHAT_CACHE_PORT: "0", ...environment },
