@@ -35,6 +35,7 @@ import * as PublisherLayer from "./Publisher.ts"
 import * as QuarantineLayer from "./Quarantine.ts"
 import * as RateLimiterLayer from "./RateLimiter.ts"
 import * as RateLimitStoreValkey from "./RateLimitStoreValkey.ts"
+import { shutdownShares } from "./shutdownShares.ts"
 import * as StatusLayer from "./Status.ts"
 import * as StoreHealthPostgres from "./StoreHealthPostgres.ts"
 import * as Valkey from "./valkey/Valkey.ts"
@@ -65,7 +66,9 @@ const make = Effect.gen(function* () {
 
   const shutdown = yield* Effect.cached(
     Effect.gen(function* () {
-      yield* publisher.close
+      yield* publisher.close.pipe(
+        Effect.timeoutOption(Duration.times(shutdownTimeout, shutdownShares.publishers)),
+      )
       const reports = yield* flusher.drain
       const stopped = new DaemonStopped({
         instance_id: instance.id,
@@ -76,7 +79,7 @@ const make = Effect.gen(function* () {
         .transaction((transaction) => transaction.journal([stopped]))
         .pipe(
           Effect.disconnect,
-          Effect.timeout(Duration.times(shutdownTimeout, 0.05)),
+          Effect.timeout(Duration.times(shutdownTimeout, shutdownShares.lastEvent)),
           Effect.catchAll((error) => Effect.logWarning(`The end could not be journalled: ${error.message}`)),
         )
       return reports

@@ -21,6 +21,7 @@ import { MessageStore } from "../services/MessageStore.ts"
 import { Settings } from "../services/Settings.ts"
 import type { BatchLimit, BatchResult } from "./flushBatch.ts"
 import { inOwnFiber } from "./inOwnFiber.ts"
+import { shutdownShares } from "./shutdownShares.ts"
 
 type Command =
   | { readonly _tag: "Wake"; readonly trigger: "threshold" | "interval" | "retry" }
@@ -50,9 +51,6 @@ const drainBackoff = Schedule.exponential(Duration.millis(200)).pipe(
   Schedule.either(Schedule.spaced(Duration.seconds(2))),
   Schedule.jittered,
 )
-
-/** The rest is for what comes after the drain: the last event, and closing the server, the pool and the client. */
-const drainDeadline = (shutdownTimeout: Duration.Duration) => Duration.times(shutdownTimeout, 0.8)
 
 /** Statement timeout and lack of memory or locks: a smaller batch may get through. */
 const wantsSmallerBatch = (error: FlushError): boolean =>
@@ -239,7 +237,7 @@ export const make = Effect.fnUntraced(function* (
     const complete = yield* Deferred.make<void>()
     yield* mailbox.offer({ _tag: "Drain", complete })
     const drained = yield* Deferred.await(complete).pipe(
-      Effect.timeoutOption(drainDeadline(settings.shutdownTimeout)),
+      Effect.timeoutOption(Duration.times(settings.shutdownTimeout, shutdownShares.drain)),
     )
     yield* Fiber.interruptFork(actor)
     yield* mailbox.shutdown

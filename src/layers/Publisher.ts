@@ -226,8 +226,6 @@ const make = Effect.gen(function* () {
     queues.public.onIdle(() => queues.private.onIdle(() => resume(Effect.void)))
   }).pipe(Effect.withSpan("Publisher.close"))
 
-  yield* Effect.addFinalizer(() => close)
-
   return Publisher.of({
     publish,
     publishAll,
@@ -240,4 +238,4 @@ export const layer: Layer.Layer<
   Publisher,
   never,
   MessageCache | CacheIdCounter | Flusher | RateLimiter | Settings
-> = Layer.scoped(Publisher, make)
+> = Layer.effect(Publisher, make)

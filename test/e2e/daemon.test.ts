@@ -1,6 +1,6 @@
 /** The daemon as its users see it: a process on real servers, through its HTTP doors. */
 import { assert, it } from "@effect/vitest"
-import { Effect, Layer, Redacted } from "effect"
+import { Effect, Fiber, Layer, Redacted } from "effect"
 import { Redis } from "iovalkey"
 import { createServer, type Server } from "node:net"
 import { PostgresServer } from "../../src/services/PostgresServer.ts"
@@ -329,6 +329,29 @@ it.live(
       assert.match(yield* daemon.output, /1 still queued/)
       assert.strictEqual(yield* queueLength, 1)
     }).pipe(Effect.scoped, Effect.provide(Layer.merge(controlledValkey, controlledPostgres))),
+)
+
+it.live(
+  "a Valkey that hangs does not hold the shutdown either, and publishers are not left without an answer",
+  () =>
+    Effect.gen(function* () {
+      const valkey = yield* ControlledValkey
+      const daemon = yield* startReady({ environment: { CHAT_CACHE_SHUTDOWN_TIMEOUT: "4 seconds" } })
+      yield* valkey.pause
+      const publishing = yield* Effect.fork(
+        Daemon.request("POST", `${daemon.url}/messages`, message("Hello")),
+      )
+      yield* eventually(
+        "the message is under way, and readiness says that Valkey does not answer",
+        Effect.map(Daemon.request("GET", `${daemon.url}/health/ready`), ({ status }) => status === 503),
+      )
+      const startedAt = performance.now()
+      yield* daemon.signal("SIGTERM")
+      assert.strictEqual(yield* daemon.exited, 1, yield* daemon.output)
+      assert.isBelow(performance.now() - startedAt, 6000)
+      assert.match(yield* daemon.output, /public: 0 persisted, 0 quarantined, unknown still queued/)
+      assert.oneOf((yield* Fiber.join(publishing)).status, [0, 503])
+    }).pipe(Effect.scoped, Effect.provide(servers)),
 )
 
 it.live("both servers hang: status and readiness answer all the same, and all is well again afterwards", () =>
