@@ -1,8 +1,8 @@
 import { Cause, Duration, Effect, Either, Exit, Layer, Option, Runtime } from "effect"
-import { v7 as uuidV7 } from "uuid"
 import { encodePayload } from "../domain/Entry.ts"
 import { CacheUnavailable, InvalidMessage, QueueFull, RateLimited, ShuttingDown } from "../domain/Errors.ts"
 import { type Accepted, PrivateMessageDraft, PublicMessageDraft, type QueueName } from "../domain/Message.ts"
+import { plainPrivateDraft, plainPublicDraft } from "../domain/PlainDraft.ts"
 import { decodeWithProblems, type Problem } from "../domain/Validation.ts"
 import { CacheIdCounter } from "../services/CacheIdCounter.ts"
 import { Flusher } from "../services/Flusher.ts"
@@ -16,6 +16,7 @@ import { Publisher, type PublishError } from "../services/Publisher.ts"
 import { RateLimiter } from "../services/RateLimiter.ts"
 import { Settings } from "../services/Settings.ts"
 import { GroupCommit, type GroupCommitItem } from "./GroupCommit.ts"
+import { nextMessageId } from "./MessageIds.ts"
 
 type Outcome = Either.Either<Accepted, PublishError>
 
@@ -40,30 +41,52 @@ const limits = {
   pendingSize: 32 * 1024 * 1024,
 }
 
-/** Validates a draft and fills in what the publisher left out, so that every retry carries the same `message_id`. */
-const preparation =
-  (
-    decode: (
-      input: unknown,
-    ) => Either.Either<PublicMessageDraft | PrivateMessageDraft, ReadonlyArray<Problem>>,
-  ) =>
-  (input: unknown): Either.Either<ValidMessage, InvalidMessage> =>
+let lastMillis = 0
+let lastTimestamp = ""
+
+/** Many messages are made in the same millisecond, and writing the time out is not cheap. */
+const timestampNow = (): string => {
+  const millis = Date.now()
+  if (millis !== lastMillis) {
+    lastMillis = millis
+    lastTimestamp = new Date(millis).toISOString()
+  }
+  return lastTimestamp
+}
+
+/** Fills in what the publisher left out, so that every retry carries the same `message_id`. */
+const complete = ({
+  message_id = nextMessageId(),
+  authored_at = timestampNow(),
+  ...said
+}: PublicMessageDraft | PrivateMessageDraft): ValidMessage => ({
+  publication: {
+    payload: encodePayload({ message_id, ...said, authored_at }),
+    ownerId: said.owner_id,
+    ...("recipient_id" in said ? { recipientId: said.recipient_id } : {}),
+  },
+  messageId: message_id,
+  authoredAt: authored_at,
+})
+
+const preparation = <Draft extends PublicMessageDraft | PrivateMessageDraft>(
+  plain: (input: unknown) => Draft | undefined,
+  decode: (input: unknown) => Either.Either<Draft, ReadonlyArray<Problem>>,
+) => {
+  const decodeAndComplete = (input: unknown): Either.Either<ValidMessage, InvalidMessage> =>
     Either.mapBoth(decode(input), {
       onLeft: (problems) => new InvalidMessage({ problems }),
-      onRight: ({ message_id = uuidV7(), authored_at = new Date().toISOString(), ...said }) => ({
-        publication: {
-          payload: encodePayload({ message_id, ...said, authored_at }),
-          ownerId: said.owner_id,
-          ...("recipient_id" in said ? { recipientId: said.recipient_id } : {}),
-        },
-        messageId: message_id,
-        authoredAt: authored_at,
-      }),
+      onRight: complete,
     })
+  return (input: unknown): Either.Either<ValidMessage, InvalidMessage> => {
+    const draft = plain(input)
+    return draft === undefined ? decodeAndComplete(input) : Either.right(complete(draft))
+  }
+}
 
 const prepare: Record<QueueName, (draft: unknown) => Either.Either<ValidMessage, InvalidMessage>> = {
-  public: preparation(decodeWithProblems(PublicMessageDraft)),
-  private: preparation(decodeWithProblems(PrivateMessageDraft)),
+  public: preparation(plainPublicDraft, decodeWithProblems(PublicMessageDraft)),
+  private: preparation(plainPrivateDraft, decodeWithProblems(PrivateMessageDraft)),
 }
 
 const make = Effect.gen(function* () {

@@ -1,5 +1,5 @@
 import { DateTime, Effect, Either, Layer } from "effect"
-import { v7 as uuidV7 } from "uuid"
+import { nextMessageId } from "./MessageIds.ts"
 import { decodeEntry, salvageEntry } from "../domain/Entry.ts"
 import { CacheUnavailable, ReplayRefused } from "../domain/Errors.ts"
 import {
@@ -56,7 +56,7 @@ const corrected = (
         cache_id: entry.cache_id ?? kept.cache_id,
         message: {
           ...valid,
-          message_id: keptId ?? valid.message_id ?? uuidV7(),
+          message_id: keptId ?? valid.message_id ?? nextMessageId(),
           authored_at: kept.authored_at ?? valid.authored_at ?? now,
         } as Omit<CachedMessage, "cache_id">,
       }
