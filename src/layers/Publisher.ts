@@ -15,7 +15,7 @@ import {
 import { Publisher, type PublishError } from "../services/Publisher.ts"
 import { RateLimiter } from "../services/RateLimiter.ts"
 import { Settings } from "../services/Settings.ts"
-import { GroupCommit, type GroupCommitItem } from "./GroupCommit.ts"
+import { GroupCommit, type GroupCommitItem, type GroupCommitLimits } from "./GroupCommit.ts"
 import { nextMessageId } from "./MessageIds.ts"
 
 type Outcome = Either.Either<Accepted, PublishError>
@@ -34,11 +34,12 @@ interface Item extends GroupCommitItem, ValidMessage {
 }
 
 /** A batch is kept short enough that the script never holds the server for more than a few milliseconds. */
-const limits = {
-  batchItems: 512,
+const limits: GroupCommitLimits = {
+  batchesUnderWay: 4,
+  batchItems: 128,
   batchSize: 1024 * 1024,
-  pendingItems: 20_000,
-  pendingSize: 32 * 1024 * 1024,
+  waitingItems: 20_000,
+  waitingSize: 32 * 1024 * 1024,
 }
 
 let lastMillis = 0
@@ -191,38 +192,19 @@ const make = Effect.gen(function* () {
     private: groupCommit("private"),
   }
 
-  const submit = (queue: QueueName, draft: unknown, settle: (outcome: Outcome) => void): Item | undefined => {
-    if (!open) {
-      settle(Either.left(new ShuttingDown()))
-      return undefined
-    }
+  const submit = (queue: QueueName, draft: unknown, settle: (outcome: Outcome) => void): void => {
+    if (!open) return settle(Either.left(new ShuttingDown()))
     const prepared = prepare[queue](draft)
-    if (Either.isLeft(prepared)) {
-      settle(Either.left(prepared.left))
-      return undefined
-    }
-    const item: Item = {
-      ...prepared.right,
-      size: prepared.right.publication.payload.length,
-      cancelled: false,
-      settle,
-    }
+    if (Either.isLeft(prepared)) return settle(Either.left(prepared.left))
+    const { publication, messageId, authoredAt } = prepared.right
+    const item: Item = { publication, messageId, authoredAt, size: publication.payload.length, settle }
     if (!queues[queue].add(item)) {
-      settle(Either.left(new QueueFull({ queue, maximum: limits.pendingItems })))
-      return undefined
+      settle(Either.left(new QueueFull({ queue, maximum: limits.waitingItems })))
     }
-    return item
   }
 
   const publish = (queue: QueueName, draft: unknown): Effect.Effect<Accepted, PublishError> =>
-    Effect.async((resume) => {
-      const item = submit(queue, draft, resume)
-      return item === undefined
-        ? undefined
-        : Effect.sync(() => {
-            item.cancelled = true
-          })
-    })
+    Effect.async((resume) => submit(queue, draft, resume))
 
   const publishAll = (
     queue: QueueName,
@@ -232,16 +214,13 @@ const make = Effect.gen(function* () {
       const outcomes: Array<Outcome> = Array.from({ length: drafts.length })
       let missing = drafts.length
       if (missing === 0) resume(Effect.succeed(outcomes))
-      const items = drafts.map((draft, index) =>
+      drafts.forEach((draft, index) =>
         submit(queue, draft, (outcome) => {
           outcomes[index] = outcome
           missing--
           if (missing === 0) resume(Effect.succeed(outcomes))
         }),
       )
-      return Effect.sync(() => {
-        for (const item of items) if (item !== undefined) item.cancelled = true
-      })
     })
 
   const close = Effect.async<void>((resume) => {

@@ -18,7 +18,10 @@ export interface PublisherLoad {
   readonly open: boolean
 }
 
-/** Takes messages. Concurrent calls travel to Valkey together, without a timer: whatever waits goes with the next call. */
+/**
+ * Takes messages. Concurrent calls travel to Valkey together, without a timer: whatever waits goes with the next call.
+ * A caller who is interrupted does not learn the outcome; its message may be taken all the same.
+ */
 export class Publisher extends Context.Tag("chat-cache/Publisher")<
   Publisher,
   {

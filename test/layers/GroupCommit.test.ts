@@ -6,9 +6,15 @@ interface Item extends GroupCommitItem {
   readonly id: string
 }
 
-const item = (id: string, size = 1): Item => ({ id, size, cancelled: false })
+const item = (id: string, size = 1): Item => ({ id, size })
 
-const roomy: GroupCommitLimits = { batchItems: 100, batchSize: 100, pendingItems: 100, pendingSize: 100 }
+const roomy: GroupCommitLimits = {
+  batchesUnderWay: 1,
+  batchItems: 100,
+  batchSize: 100,
+  waitingItems: 100,
+  waitingSize: 100,
+}
 
 /** Lets every microtask run that is queued now. */
 const tick = (): Promise<void> => Promise.resolve()
@@ -16,16 +22,16 @@ const tick = (): Promise<void> => Promise.resolve()
 /** A `send` in the hands of the test: each batch stays under way until `finish`. */
 const driven = (limits: GroupCommitLimits) => {
   const batches: Array<ReadonlyArray<Item>> = []
-  let underWay: (() => void) | undefined
-  let overlapped = false
+  const underWay: Array<() => void> = []
+  let mostUnderWay = 0
   const groupCommit = new GroupCommit<Item>((batch, done) => {
-    overlapped ||= underWay !== undefined
     batches.push(batch)
-    underWay = done
+    underWay.push(done)
+    mostUnderWay = Math.max(mostUnderWay, underWay.length)
   }, limits)
-  const finish = (): boolean => {
-    const done = underWay
-    underWay = undefined
+  /** @param which of the batches under way is done, by default the oldest */
+  const finish = (which = 0): boolean => {
+    const [done] = underWay.splice(which % Math.max(1, underWay.length), 1)
     done?.()
     return done !== undefined
   }
@@ -35,7 +41,7 @@ const driven = (limits: GroupCommitLimits) => {
     finish,
     add: (...items: ReadonlyArray<Item>) => items.map((next) => groupCommit.add(next)),
     ids: () => batches.map((batch) => batch.map(({ id }) => id).join("")),
-    overlapped: () => overlapped,
+    mostUnderWay: () => mostUnderWay,
   }
 }
 
@@ -114,8 +120,8 @@ describe("GroupCommit", () => {
   })
 
   it.each<[name: string, limits: Partial<GroupCommitLimits>]>([
-    ["many", { pendingItems: 2 }],
-    ["much", { pendingSize: 5 }],
+    ["many", { waitingItems: 2 }],
+    ["much", { waitingSize: 5 }],
   ])("refuses and forgets what comes when too %s are waiting, until some have left", async (_, limits) => {
     const { add, finish, groupCommit, ids } = driven({ ...roomy, ...limits })
     assert.deepStrictEqual(add(item("a", 3), item("b", 2), item("c", 1)), [true, true, false])
@@ -128,29 +134,26 @@ describe("GroupCommit", () => {
     assert.deepStrictEqual(ids(), ["ab", "de", "gh"])
   })
 
-  it("drops what was cancelled before it left, and only that", async () => {
-    const { add, finish, ids } = driven(roomy)
-    const [a, b, c, d] = [item("a"), item("b"), item("c"), item("d")] as const
-    add(a, b)
-    a.cancelled = true
+  it("sends as many batches at once as may be under way, and the next when any of them is done", async () => {
+    const { add, finish, ids } = driven({ ...roomy, batchesUnderWay: 2, batchItems: 2 })
+    add(..."abcdefg".split("").map((id) => item(id)))
     await tick()
-    b.cancelled = true
-    add(c, d)
-    c.cancelled = true
+    assert.deepStrictEqual(ids(), ["ab", "cd"])
+    finish(1)
+    assert.deepStrictEqual(ids(), ["ab", "cd", "ef"])
     finish()
-    assert.deepStrictEqual(ids(), ["b", "d"])
+    assert.deepStrictEqual(ids(), ["ab", "cd", "ef", "g"])
   })
 
-  it("gives the room of a cancelled item back, and sends no empty batch", async () => {
-    const { add, groupCommit, ids } = driven({ ...roomy, pendingItems: 1, pendingSize: 1 })
-    const cancelled = item("a")
-    add(cancelled)
-    cancelled.cancelled = true
+  it("does not let what comes wait while another batch may go", async () => {
+    const { add, ids } = driven({ ...roomy, batchesUnderWay: 2 })
+    add(item("a"))
     await tick()
-    assert.strictEqual(groupCommit.pending, 0)
-    assert.deepStrictEqual(add(item("b")), [true])
+    add(item("b"))
     await tick()
-    assert.deepStrictEqual(ids(), ["b"])
+    add(item("c"))
+    await tick()
+    assert.deepStrictEqual(ids(), ["a", "b"])
   })
 })
 
@@ -178,15 +181,15 @@ describe("GroupCommit.onIdle", () => {
     assert.lengthOf(calls, 2)
   })
 
-  it("calls back when the last that waited were cancelled", async () => {
-    const { add, groupCommit } = driven(roomy)
-    const cancelled = item("a")
+  it("waits for all batches that are under way", async () => {
+    const { add, finish, groupCommit } = driven({ ...roomy, batchesUnderWay: 2, batchItems: 1 })
     let calls = 0
-    add(cancelled)
-    cancelled.cancelled = true
-    groupCommit.onIdle(() => calls++)
-    assert.strictEqual(calls, 0)
+    add(item("a"), item("b"))
     await tick()
+    groupCommit.onIdle(() => calls++)
+    finish(1)
+    assert.strictEqual(calls, 0)
+    finish()
     assert.strictEqual(calls, 1)
   })
 
@@ -203,74 +206,58 @@ describe("GroupCommit.onIdle", () => {
 
 type Command =
   | { readonly _tag: "Add"; readonly size: number }
-  | { readonly _tag: "Cancel"; readonly which: number }
   | { readonly _tag: "Tick" }
-  | { readonly _tag: "Finish" }
+  | { readonly _tag: "Finish"; readonly which: number }
 
 const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ _tag: fc.constant("Add" as const), size: fc.nat(6) }) },
-  { weight: 1, arbitrary: fc.record({ _tag: fc.constant("Cancel" as const), which: fc.nat(100) }) },
   { weight: 2, arbitrary: fc.record({ _tag: fc.constant("Tick" as const) }) },
-  { weight: 1, arbitrary: fc.record({ _tag: fc.constant("Finish" as const) }) },
+  { weight: 1, arbitrary: fc.record({ _tag: fc.constant("Finish" as const), which: fc.nat(2) }) },
 )
 
 const smallLimits: fc.Arbitrary<GroupCommitLimits> = fc.record({
+  batchesUnderWay: fc.integer({ min: 1, max: 3 }),
   batchItems: fc.integer({ min: 1, max: 4 }),
   batchSize: fc.integer({ min: 1, max: 10 }),
-  pendingItems: fc.integer({ min: 1, max: 8 }),
-  pendingSize: fc.integer({ min: 1, max: 20 }),
+  waitingItems: fc.integer({ min: 1, max: 8 }),
+  waitingSize: fc.integer({ min: 1, max: 20 }),
 })
 
 const sizeOf = (items: ReadonlyArray<Item>): number => items.reduce((total, { size }) => total + size, 0)
 
 const isTooMuch = (waiting: ReadonlyArray<Item>, next: Item, limits: GroupCommitLimits): boolean =>
-  waiting.length >= limits.pendingItems || sizeOf(waiting) + next.size > limits.pendingSize
+  waiting.length >= limits.waitingItems || sizeOf(waiting) + next.size > limits.waitingSize
 
 /** Runs the commands, checks every answer on the way, and returns what should have left, in order. */
 const run = async (
   commands: ReadonlyArray<Command>,
   limits: GroupCommitLimits,
-  drive: ReturnType<typeof driven>,
+  { batches, finish, groupCommit }: ReturnType<typeof driven>,
 ) => {
-  const { batches, finish, groupCommit } = drive
-  let waiting: ReadonlyArray<Item> = []
   const accepted: Array<Item> = []
-  const cancelled = new Set<Item>()
-  const hasLeft = (one: Item) => batches.some((batch) => batch.includes(one))
   for (const next of commands) {
-    waiting = accepted.slice(accepted.findLastIndex(hasLeft) + 1)
     if (next._tag === "Tick") await tick()
-    if (next._tag === "Finish") finish()
-    if (next._tag === "Cancel" && accepted.length > 0) {
-      const one = accepted[next.which % accepted.length]!
-      one.cancelled = true
-      if (!hasLeft(one)) cancelled.add(one)
-    }
+    if (next._tag === "Finish") finish(next.which)
     if (next._tag === "Add") {
+      const waiting = accepted.slice(batches.flat().length)
       const one = item(String(accepted.length), next.size)
-      // A cancelled item takes up room until its turn comes: between these two lies the truth.
-      const certainly = waiting.filter((other) => !other.cancelled)
-      if (groupCommit.add(one)) {
-        assert.isFalse(isTooMuch(certainly, one, limits), "too much was let in")
-        accepted.push(one)
-      } else {
-        assert.isTrue(isTooMuch(waiting, one, limits), "it was refused without a reason")
-      }
+      assert.strictEqual(groupCommit.add(one), !isTooMuch(waiting, one, limits))
+      if (!isTooMuch(waiting, one, limits)) accepted.push(one)
     }
   }
   await tick()
   while (finish());
-  return accepted.filter((one) => !cancelled.has(one))
+  return accepted
 }
 
 describe("GroupCommit, whatever comes in whatever order", () => {
-  it("sends each accepted item exactly once, in order, in one bounded batch at a time", () =>
+  it("sends each accepted item exactly once, in order, in bounded batches, a bounded number of them at a time", () =>
     fc.assert(
       fc.asyncProperty(fc.array(command, { maxLength: 60 }), smallLimits, async (commands, limits) => {
         const drive = driven(limits)
         const expected = await run(commands, limits, drive)
         assert.deepStrictEqual(drive.batches.flat(), expected)
-        assert.isFalse(drive.overlapped(), "two batches were under way at once")
+        assert.isAtMost(drive.mostUnderWay(), limits.batchesUnderWay)
         assert.strictEqual(drive.groupCommit.pending, 0)
         for (const batch of drive.batches) {
           assert.isNotEmpty(batch)
@@ -284,7 +271,7 @@ describe("GroupCommit, whatever comes in whatever order", () => {
   it("fills each batch as far as it may", () =>
     fc.assert(
       fc.asyncProperty(fc.array(fc.nat(6)), smallLimits, async (sizes, limits) => {
-        const drive = driven({ ...limits, pendingItems: sizes.length, pendingSize: 1000 })
+        const drive = driven({ ...limits, waitingItems: sizes.length, waitingSize: 1000 })
         drive.add(...sizes.map((size, index) => item(String(index), size)))
         await tick()
         while (drive.finish());
