@@ -1,0 +1,262 @@
+/**
+ * Faults that were once made in this field, each as a change of the source. The model has to notice every one of them.
+ *
+ * `layer` is the part of the test to run. Each `before` stands in its file exactly once.
+ */
+const memory = "on memory"
+const servers = "on Valkey and PostgreSQL"
+
+export const mutants = [
+  {
+    name: "acknowledge by count (memory)",
+    layer: memory,
+    edits: [
+      {
+        file: "src/layers/CacheMemory.ts",
+        before: "state.queues[queue].splice(0, removed)",
+        after: "state.queues[queue].splice(0, entries.length)",
+      },
+    ],
+  },
+  {
+    name: "acknowledge by count (Lua)",
+    layer: servers,
+    edits: [
+      {
+        file: "lua/acknowledgeBatch-1.lua",
+        before: "if redis.sha1hex(first) ~= ARGV[2] then",
+        after: "if false then",
+      },
+      {
+        file: "lua/acknowledgeBatch-1.lua",
+        before: "if not last or redis.sha1hex(last) ~= ARGV[3] then",
+        after: "if false then",
+      },
+    ],
+  },
+  {
+    name: "acknowledge by id (memory)",
+    layer: memory,
+    edits: [
+      {
+        file: "src/layers/CacheMemory.ts",
+        before: 'const hex = (entry: Entry): string => Buffer.from(entry).toString("hex")',
+        after: "const hex = (entry: Entry): string => String(idOf(entry))",
+      },
+    ],
+  },
+  {
+    name: "acknowledge by id (Lua)",
+    layer: servers,
+    edits: [
+      {
+        file: "src/layers/FlushQueueValkey.ts",
+        before: 'createHash("sha1").update(entry).digest("hex")',
+        after:
+          '/^{"cache_id":(\\d+)/.exec(Buffer.from(entry).toString("latin1"))?.[1] ?? createHash("sha1").update(entry).digest("hex")',
+      },
+      {
+        file: "lua/acknowledgeBatch-1.lua",
+        before: "if redis.sha1hex(first) ~= ARGV[2] then",
+        after: `if (string.match(first, '^{"cache_id":(%d+)') or redis.sha1hex(first)) ~= ARGV[2] then`,
+      },
+      {
+        file: "lua/acknowledgeBatch-1.lua",
+        before: "if not last or redis.sha1hex(last) ~= ARGV[3] then",
+        after: `if not last or (string.match(last, '^{"cache_id":(%d+)') or redis.sha1hex(last)) ~= ARGV[3] then`,
+      },
+      {
+        file: "lua/acknowledgeEntries-1.lua",
+        before: "local sha1 = redis.sha1hex(entry)",
+        after: `local sha1 = string.match(entry, '^{"cache_id":(%d+)') or redis.sha1hex(entry)`,
+      },
+    ],
+  },
+  {
+    name: "a message whose id is stored with other content is dropped (memory)",
+    layer: memory,
+    edits: [
+      {
+        file: "src/layers/MessageStoreMemory.ts",
+        before: "} else if (!MessageRow.isSameContent(stored, row)) conflicts.push(index)",
+        after: "}",
+      },
+    ],
+  },
+  {
+    name: "a message whose id is stored with other content is dropped (PostgreSQL)",
+    layer: servers,
+    edits: [
+      {
+        file: "src/layers/MessageStorePostgres.ts",
+        before: "passedOver === 0 ? [] : yield* findConflicts(postgres, batch.compare, passedOver)",
+        after: "passedOver >= 0 ? [] : yield* findConflicts(postgres, batch.compare, passedOver)",
+      },
+    ],
+  },
+  {
+    name: "acknowledge before COMMIT",
+    layer: memory,
+    edits: [
+      {
+        file: "src/layers/flushBatch.ts",
+        before: "        yield* transaction.journal(events)\n",
+        after:
+          "        yield* transaction.journal(events)\n        yield* flushQueue.acknowledge(queue, entries)\n",
+      },
+    ],
+  },
+  {
+    name: "an SQL error is swallowed in the transaction",
+    layer: memory,
+    edits: [
+      {
+        file: "src/layers/flushBatch.ts",
+        before: "      group.map((row) => row.message),\n    ),\n",
+        after:
+          '      group.map((row) => row.message),\n    ).pipe(Effect.catchTag("RowsRefused", () => Effect.succeed({ inserted: 0, conflicts: [] }))),\n',
+      },
+    ],
+  },
+  {
+    name: "an outage is taken for bad data",
+    layer: memory,
+    edits: [
+      {
+        file: "src/layers/isolateRefused.ts",
+        before: "    const error = result.left\n",
+        after:
+          '    const error = result.left instanceof RowsRefused ? result.left : new RowsRefused({ reason: "", sqlstate: null })\n',
+      },
+    ],
+  },
+  {
+    name: "the counter is not raised after a loss",
+    layer: memory,
+    edits: [
+      {
+        file: "src/layers/CacheIdCounter.ts",
+        before: "flushQueue.raiseCounter(queue, floor)",
+        after: "flushQueue.raiseCounter(queue, Math.min(floor, 0))",
+      },
+    ],
+  },
+  {
+    name: "the counter is not compared after a failover",
+    layer: memory,
+    edits: [
+      {
+        file: "src/layers/flushBatch.ts",
+        before: "if (counterIsBehind) yield* counter.reseed(queue)",
+        after: "void counterIsBehind",
+      },
+    ],
+  },
+  {
+    name: "the rate limit counts what finds the queue full (memory)",
+    layer: memory,
+    edits: [
+      {
+        file: "src/layers/CacheMemory.ts",
+        before: 'if (entries.length >= settings.maxQueueLength) return { _tag: "Full" }\n',
+        after:
+          'if (entries.length >= settings.maxQueueLength) {\n      countMessage(state, publication.ownerId, state.rateLimit ?? settings.rateLimit, now)\n      return { _tag: "Full" }\n    }\n',
+      },
+    ],
+  },
+  {
+    name: "the rate limit counts what finds the queue full (Lua)",
+    layer: servers,
+    edits: [
+      {
+        file: "lua/publishMessages-3.lua",
+        before: "    outcome = 0\n",
+        after: "    outcome = 0\n    count(KEYS[first])\n",
+      },
+    ],
+  },
+  {
+    name: "quarantine without the journal",
+    layer: memory,
+    edits: [
+      {
+        file: "src/domain/Flush.ts",
+        before: "...command.quarantined.map(",
+        after: "...command.quarantined.slice(1).map(",
+      },
+    ],
+  },
+  {
+    name: "no balance before COMMIT, and a row forgotten",
+    layer: memory,
+    edits: [
+      {
+        file: "src/domain/Flush.ts",
+        before: "if (accounted !== command.entries) {",
+        after: "if (accounted > command.entries) {",
+      },
+      {
+        file: "src/layers/isolateRefused.ts",
+        before: "pending.push(group.slice(middle), group.slice(0, middle))",
+        after: "pending.push(group.slice(middle + 1), group.slice(0, middle))",
+      },
+    ],
+  },
+  {
+    name: "another id for the same bytes at every reading",
+    layer: memory,
+    edits: [
+      {
+        file: "src/domain/Entry.ts",
+        before: "uuidV5(entry, derivedIdNamespace)",
+        after: "crypto.randomUUID()",
+      },
+    ],
+  },
+  {
+    name: "the rate limit is not restored with the counter",
+    layer: memory,
+    edits: [
+      {
+        file: "src/layers/Publisher.ts",
+        before: "    rateLimiter.restore.pipe(\n",
+        after: "    Effect.void.pipe(\n",
+      },
+    ],
+  },
+  {
+    name: "a message to oneself is cached twice (memory)",
+    layer: memory,
+    edits: [
+      {
+        file: "src/layers/CacheMemory.ts",
+        before:
+          "for (const userId of new Set([publication.ownerId, publication.recipientId ?? publication.ownerId])) {",
+        after:
+          "for (const userId of [publication.ownerId, publication.recipientId ?? publication.ownerId]) {",
+      },
+    ],
+  },
+  {
+    name: "a recent cache keeps one too many (Lua)",
+    layer: servers,
+    edits: [
+      {
+        file: "lua/publishMessages-3.lua",
+        before: "redis.pcall('LTRIM', cache.key, -maxCacheSize, -1)",
+        after: "redis.pcall('LTRIM', cache.key, -maxCacheSize + 1, -1)",
+      },
+    ],
+  },
+  {
+    name: "a replayed message is stored, and its entry stays open",
+    layer: memory,
+    edits: [
+      {
+        file: "src/layers/Quarantine.ts",
+        before: 'if (status !== "open") yield* transaction.resolveQuarantineEntry(entry.id, status)',
+        after: 'if (status === "discarded") yield* transaction.resolveQuarantineEntry(entry.id, status)',
+      },
+    ],
+  },
+]
