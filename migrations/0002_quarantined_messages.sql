@@ -15,5 +15,7 @@ CREATE TABLE quarantined_messages (
   CHECK ((status = 'open') = (resolved_at IS NULL))
 );
 
+-- A batch that is read again must not quarantine an entry again. The bytes themselves may be too long for an index.
+CREATE UNIQUE INDEX quarantined_messages_entry ON quarantined_messages (queue, sha256(raw));
 CREATE INDEX quarantined_messages_status ON quarantined_messages (status, id);
 CREATE INDEX quarantined_messages_cache_id ON quarantined_messages (queue, cache_id);

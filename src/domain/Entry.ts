@@ -18,6 +18,11 @@ import { decodeWithProblems, type Problem } from "./Validation.ts"
  */
 export type Entry = Uint8Array
 
+const singleBytes = new TextDecoder("latin1")
+
+/** A text that two entries share exactly when their bytes are the same. */
+export const entryKey = (entry: Entry): string => singleBytes.decode(entry)
+
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
 /** The namespace of the ids derived for entries that were written without a `message_id`. */

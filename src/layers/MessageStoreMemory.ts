@@ -1,4 +1,5 @@
 import { Clock, Context, DateTime, Effect, Layer } from "effect"
+import { entryKey } from "../domain/Entry.ts"
 import { QuarantineEntryNotFound, type StoreError, StoreUnavailable } from "../domain/Errors.ts"
 import type { Event } from "../domain/Event.ts"
 import { type CachedMessage, highestCountedCacheId, type QueueName } from "../domain/Message.ts"
@@ -82,6 +83,8 @@ const storeTransaction = (
   take: (lock: string) => Effect.Effect<void, StoreError>,
 ): StoreTransaction => {
   const messagesOf = (queue: QueueName) => changes.messages[queue] ?? tables.messages[queue]
+  const quarantineOf = (queue: QueueName) =>
+    [...tables.quarantine.values(), ...changes.quarantine.values()].filter((entry) => entry.queue === queue)
   return {
     lockQueue: (queue) => take(queue),
 
@@ -94,8 +97,12 @@ const storeTransaction = (
     }),
 
     quarantine: Effect.fnUntraced(function* (queue: QueueName, entries: ReadonlyArray<NewQuarantineEntry>) {
+      yield* take(`quarantine ${queue}`)
       const quarantined_at = yield* now
+      const known = new Set(quarantineOf(queue).map((held) => entryKey(held.raw)))
       return entries.map(({ cacheId, reason, sqlstate, error, raw }) => {
+        if (known.has(entryKey(raw))) return undefined
+        known.add(entryKey(raw))
         const id = ++tables.lastQuarantineId
         changes.quarantine.set(id, {
           id,
@@ -112,6 +119,13 @@ const storeTransaction = (
         return id
       })
     }),
+
+    quarantinedBytes: (queue, cacheIds) =>
+      Effect.sync(() =>
+        quarantineOf(queue)
+          .filter(({ cache_id }) => cache_id !== null && cacheIds.includes(cache_id))
+          .map(({ raw }) => raw),
+      ),
 
     lockQuarantineEntry: (id) =>
       take(`quarantine entry ${id}`).pipe(Effect.zipRight(entryOf(tables, changes, id))),

@@ -1,4 +1,5 @@
 import { Effect, Layer } from "effect"
+import { createHash } from "node:crypto"
 import { type FragmentSqlToken, type QuerySqlToken, sql } from "slonik"
 import { QuarantineEntryNotFound, StoreUnavailable } from "../domain/Errors.ts"
 import type { Event } from "../domain/Event.ts"
@@ -60,12 +61,26 @@ const storeTransaction = (postgres: PostgresTransaction): StoreTransaction => ({
 
   insert: insert(postgres),
 
-  quarantine: (queue: QueueName, entries: ReadonlyArray<NewQuarantineEntry>) =>
-    entries.length === 0
-      ? Effect.succeed([])
-      : postgres
-          .query<{ readonly id: number }>(QuarantineRows.insert(queue, entries))
-          .pipe(Effect.map(({ rows }) => rows.map(({ id }) => id))),
+  quarantine: Effect.fnUntraced(function* (queue: QueueName, entries: ReadonlyArray<NewQuarantineEntry>) {
+    if (entries.length === 0) return []
+    const { rows } = yield* postgres.query<{ readonly id: number; readonly digest: string }>(
+      QuarantineRows.insert(queue, entries),
+    )
+    const ids = new Map(rows.map(({ id, digest }) => [digest, id]))
+    return entries.map(({ raw }) => {
+      const digest = createHash("sha256").update(raw).digest("hex")
+      const id = ids.get(digest)
+      // The second of two entries with the same bytes is passed over.
+      ids.delete(digest)
+      return id
+    })
+  }),
+
+  quarantinedBytes: (queue, cacheIds) =>
+    Effect.map(
+      postgres.query<{ readonly raw: Buffer }>(QuarantineRows.selectBytes(queue, cacheIds)),
+      ({ rows }) => rows.map(({ raw }) => raw),
+    ),
 
   lockQuarantineEntry: (id) =>
     oneEntry(

@@ -1,5 +1,5 @@
 import { Clock, Effect, Either } from "effect"
-import { decodeEntry, type Entry, salvageEntry } from "../domain/Entry.ts"
+import { decodeEntry, type Entry, entryKey, salvageEntry } from "../domain/Entry.ts"
 import type { FlushTrigger } from "../domain/Event.ts"
 import { flushDecider } from "../domain/Flush.ts"
 import type { CachedMessage, QueueName } from "../domain/Message.ts"
@@ -49,6 +49,24 @@ const sortOut = (queue: QueueName, entries: ReadonlyArray<Entry>) => {
   }
   return { rows, bad }
 }
+
+/**
+ * Without those that are quarantined already: this batch was committed before and not acknowledged, and what refused a
+ * row then may let it pass now.
+ */
+const withoutQuarantined = Effect.fnUntraced(function* (
+  queue: QueueName,
+  rows: ReadonlyArray<Row>,
+  transaction: StoreTransaction,
+) {
+  const quarantined = yield* transaction.quarantinedBytes(
+    queue,
+    rows.map(({ message }) => message.cache_id),
+  )
+  if (quarantined.length === 0) return rows
+  const known = new Set(quarantined.map(entryKey))
+  return rows.filter(({ entry }) => !known.has(entryKey(entry)))
+})
 
 const insertRows = Effect.fnUntraced(function* (
   queue: QueueName,
@@ -111,9 +129,17 @@ export const make = Effect.gen(function* () {
         const entries = yield* flushQueue.head(queue, limit)
         if (entries.length === 0) return { entries, result: emptyBatch, counterIsBehind: false }
         const { rows, bad: undecodable } = sortOut(queue, entries)
-        const { persisted, duplicates, bad: refused } = yield* insertRows(queue, rows, transaction)
-        const bad = [...undecodable, ...refused]
-        const quarantineIds = bad.length === 0 ? [] : yield* transaction.quarantine(queue, bad)
+        const pending = yield* withoutQuarantined(queue, rows, transaction)
+        const inserted = yield* insertRows(queue, pending, transaction)
+        const bad = [...undecodable, ...inserted.bad]
+        const ids = yield* transaction.quarantine(queue, bad)
+        const quarantined = bad.flatMap(({ cacheId, reason, sqlstate }, index) => {
+          const quarantineId = ids[index]
+          return quarantineId === undefined ? [] : [{ quarantineId, cacheId, reason, sqlstate }]
+        })
+        const { persisted } = inserted
+        const duplicates =
+          inserted.duplicates + (rows.length - pending.length) + (bad.length - quarantined.length)
         const events = yield* flushDecider.decide({
           _tag: "RecordBatch",
           queue,
@@ -123,12 +149,7 @@ export const make = Effect.gen(function* () {
           lastCacheId: rows.at(-1)?.message.cache_id ?? null,
           persisted,
           duplicates,
-          quarantined: bad.map(({ cacheId, reason, sqlstate }, index) => ({
-            quarantineId: quarantineIds[index]!,
-            cacheId,
-            reason,
-            sqlstate,
-          })),
+          quarantined,
           durationMs: (yield* Clock.currentTimeMillis) - startedAt,
         })
         const lastGiven = yield* flushQueue.lastCacheId(queue)
@@ -137,7 +158,7 @@ export const make = Effect.gen(function* () {
         yield* transaction.journal(events)
         return {
           entries,
-          result: { entries: entries.length, persisted, duplicates, quarantined: bad.length },
+          result: { entries: entries.length, persisted, duplicates, quarantined: quarantined.length },
           counterIsBehind,
         }
       }),

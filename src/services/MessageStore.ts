@@ -29,11 +29,20 @@ export interface StoreTransaction {
     messages: ReadonlyArray<CachedMessage>,
   ) => Effect.Effect<InsertReport, RowsRefused | StoreError>
 
-  /** Adds open quarantine entries. Returns their ids, in order. */
+  /**
+   * Adds open quarantine entries. Returns their ids, in order: `undefined` for one whose bytes are in the quarantine of
+   * this queue already, whatever became of it since. That one is passed over.
+   */
   readonly quarantine: (
     queue: QueueName,
     entries: ReadonlyArray<NewQuarantineEntry>,
-  ) => Effect.Effect<ReadonlyArray<number>, StoreError>
+  ) => Effect.Effect<ReadonlyArray<number | undefined>, StoreError>
+
+  /** The bytes of the quarantine entries with these `cache_id`s, whatever became of them. */
+  readonly quarantinedBytes: (
+    queue: QueueName,
+    cacheIds: ReadonlyArray<number>,
+  ) => Effect.Effect<ReadonlyArray<Uint8Array>, StoreError>
 
   /** Reads a quarantine entry and keeps other transactions from resolving it meanwhile. */
   readonly lockQuarantineEntry: (

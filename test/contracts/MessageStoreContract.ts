@@ -2,6 +2,7 @@ import { expect, layer } from "@effect/vitest"
 import { Cause, Deferred, Effect, Exit, Fiber, Struct } from "effect"
 import * as fc from "fast-check"
 import { DaemonStarted, QuarantineReason } from "../../src/domain/Event.ts"
+import { entryKey } from "../../src/domain/Entry.ts"
 import { type CachedMessage, highestCountedCacheId, type QueueName } from "../../src/domain/Message.ts"
 import type { NewQuarantineEntry, QuarantineEntry } from "../../src/domain/Quarantine.ts"
 import { EventJournal } from "../../src/services/EventJournal.ts"
@@ -394,6 +395,9 @@ const newEntry: fc.Arbitrary<NewQuarantineEntry> = fc.record({
   raw: fc.uint8Array({ maxLength: 300 }),
 })
 
+/** Of different bytes: an entry that is quarantined already is passed over. */
+const newEntries = fc.uniqueArray(newEntry, { maxLength: 12, selector: ({ raw }) => entryKey(raw) })
+
 const quarantine = <R>(backend: StoreBackend<R>) => {
   layer(backend.environment, { excludeTestServices: true })(
     `MessageStore (quarantine): ${backend.name}`,
@@ -401,8 +405,8 @@ const quarantine = <R>(backend: StoreBackend<R>) => {
       it.effect.prop(
         "gives back any bytes and every word about them, in order, in pages and by filter",
         {
-          ofPublic: fc.array(newEntry, { maxLength: 12 }),
-          ofPrivate: fc.array(newEntry, { maxLength: 12 }),
+          ofPublic: newEntries,
+          ofPrivate: newEntries,
           limit: fc.integer({ min: 1, max: 10 }),
         },
         ({ ofPublic, ofPrivate, limit }) =>
@@ -441,6 +445,33 @@ const quarantine = <R>(backend: StoreBackend<R>) => {
             for (const row of all) expect(yield* store.quarantineEntry(row.id)).toEqual(row)
           }).pipe(Effect.provide(backend.ports)),
         { fastCheck: { numRuns: 15 } },
+      )
+
+      it.effect("keeps each entry once, whatever became of it, and says which ones it has by their ids", () =>
+        Effect.gen(function* () {
+          const [first] = yield* transact((transaction) =>
+            transaction.quarantine("public", [entry("a", { cacheId: 7 })]),
+          )
+          yield* transact((transaction) =>
+            transaction
+              .lockQuarantineEntry(first!)
+              .pipe(Effect.zipRight(transaction.resolveQuarantineEntry(first!, "discarded"))),
+          )
+          const again = yield* transact((transaction) =>
+            Effect.all({
+              public: transaction.quarantine("public", [entry("a", { cacheId: 7 }), entry("b"), entry("b")]),
+              private: transaction.quarantine("private", [entry("a", { cacheId: 7 })]),
+              known: transaction.quarantinedBytes("public", [6, 7, 7]),
+              unknown: transaction.quarantinedBytes("public", [8]),
+              none: transaction.quarantinedBytes("public", []),
+            }),
+          )
+          expect(again.public.map((id) => id === undefined)).toEqual([true, false, true])
+          expect(again.private.map((id) => id === undefined)).toEqual([false])
+          expect(again.known.map((raw) => Buffer.from(raw).toString())).toEqual(["a"])
+          expect([again.unknown, again.none]).toEqual([[], []])
+          expect((yield* allEntries).map(({ id }) => id)).toEqual([first, again.public[1], again.private[0]])
+        }).pipe(Effect.provide(backend.ports)),
       )
 
       it.effect("keeps an entry whose error text cannot be stored", () =>

@@ -61,7 +61,7 @@ describe("GET /quarantine", () => {
   test(
     "lists a hundred unless asked for another number",
     Effect.gen(function* () {
-      yield* quarantine("public", ...Array.from({ length: 101 }, () => "x"))
+      yield* quarantine("public", ...Array.from({ length: 101 }, (_, index) => `number ${index}`))
       assert.lengthOf((yield* send("GET", "/quarantine")).body.entries, 100)
       assert.lengthOf((yield* send("GET", "/quarantine?limit=1000")).body.entries, 101)
     }),

@@ -1,6 +1,7 @@
 /** The flush protocol with its steps interleaved, repeated and cut off, on memory and on real servers. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, type Layer as LayerType, Layer, Logger, LogLevel } from "effect"
+import { RowsRefused } from "../../src/domain/Errors.ts"
 import type { FlushTrigger } from "../../src/domain/Event.ts"
 import * as CacheIdCounterLayer from "../../src/layers/CacheIdCounter.ts"
 import * as CacheMemory from "../../src/layers/CacheMemory.ts"
@@ -167,6 +168,58 @@ const suite = <E>(name: string, backend: LayerType.Layer<Backend, E>) =>
         )
         assert.deepInclude(yield* flushBatch("public", trigger, limit), { persisted: 2 })
         assert.strictEqual(yield* queue.nextCacheId("public"), 2)
+      }),
+    )
+
+    test(
+      "what is quarantined is quarantined once, and not stored beside it, when its batch is read again",
+      Effect.gen(function* () {
+        yield* queueMessages(3)
+        const queue = yield* FlushQueue
+        const store = yield* MessageStore
+        const poison = Buffer.from("not a message")
+        const deaf = FlushQueue.of({
+          ...queue,
+          head: (name, bounds) =>
+            Effect.map(queue.head(name, bounds), (entries) => [...entries, poison, poison]),
+          acknowledge: () => Effect.succeed(0),
+        })
+        const refusing = MessageStore.of({
+          ...store,
+          transaction: (body) =>
+            store.transaction((transaction) =>
+              body({
+                ...transaction,
+                insert: (name, messages) =>
+                  messages.some(({ cache_id }) => cache_id === 2)
+                    ? new RowsRefused({ reason: "check constraint", sqlstate: "23514" })
+                    : transaction.insert(name, messages),
+              }),
+            ),
+        })
+        const flushBatch = FlushBatch.make.pipe(
+          Effect.provideService(FlushQueue, deaf),
+          Effect.provide(CacheIdCounterLayer.layer),
+        )
+        const refused = yield* Effect.provideService(flushBatch, MessageStore, refusing)
+        assert.deepInclude(yield* refused("public", trigger, limit), {
+          persisted: 2,
+          duplicates: 1,
+          quarantined: 2,
+        })
+        assert.deepInclude(yield* refused("public", trigger, limit), {
+          persisted: 0,
+          duplicates: 5,
+          quarantined: 0,
+        })
+        const repaired = yield* flushBatch
+        assert.deepInclude(yield* repaired("public", trigger, limit), {
+          persisted: 0,
+          duplicates: 5,
+          quarantined: 0,
+        })
+        assert.strictEqual((yield* store.quarantineEntries({ limit: 10 })).length, 2)
+        assert.deepInclude(yield* totals, { persisted: 2, quarantined: 2 })
       }),
     )
   })

@@ -15,7 +15,7 @@ const columns = sql.fragment`
   id, queue, cache_id, reason, sqlstate, error, raw, status,
   ${rfc3339("quarantined_at")} AS quarantined_at, ${rfc3339("resolved_at")} AS resolved_at`
 
-/** Rows `{ id }`, in order. */
+/** Rows `{ id, digest }` of the entries that were added: `digest` is the SHA-256 of the bytes in hex. */
 export const insert = (queue: QueueName, entries: ReadonlyArray<NewQuarantineEntry>): QuerySqlToken =>
   sql.unsafe`
     INSERT INTO quarantined_messages (queue, cache_id, reason, sqlstate, error, raw)
@@ -28,7 +28,14 @@ export const insert = (queue: QueueName, entries: ReadonlyArray<NewQuarantineEnt
       ${ArrayLiteral.bytes(entries.map(({ raw }) => raw))}::bytea[]
     ) WITH ORDINALITY AS given (cache_id, reason, sqlstate, error, raw, ordinal)
     ORDER BY ordinal
-    RETURNING id`
+    ON CONFLICT (queue, sha256(raw)) DO NOTHING
+    RETURNING id, encode(sha256(raw), 'hex') AS digest`
+
+/** Rows `{ raw }`. */
+export const selectBytes = (queue: QueueName, cacheIds: ReadonlyArray<number>): QuerySqlToken =>
+  sql.unsafe`
+    SELECT raw FROM quarantined_messages
+    WHERE queue = ${queue} AND cache_id = ANY(${ArrayLiteral.integers(cacheIds)}::bigint[])`
 
 export const select = (filter: QuarantineFilter): QuerySqlToken =>
   sql.unsafe`
