@@ -148,7 +148,8 @@ const storeTransaction = (
       }
     }),
 
-    greatestCacheId: (queue) => Effect.sync(() => greatest(messagesOf(queue).values())),
+    greatestCacheId: (queue) =>
+      Effect.sync(() => greatest([...messagesOf(queue).values(), ...quarantineOf(queue)])),
   }
 }
 

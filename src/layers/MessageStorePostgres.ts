@@ -1,6 +1,6 @@
 import { Effect, Layer } from "effect"
 import { createHash } from "node:crypto"
-import { type FragmentSqlToken, type QuerySqlToken, sql } from "slonik"
+import { type QuerySqlToken, sql } from "slonik"
 import { QuarantineEntryNotFound, StoreUnavailable } from "../domain/Errors.ts"
 import type { Event } from "../domain/Event.ts"
 import type { CachedMessage, QueueName } from "../domain/Message.ts"
@@ -16,8 +16,12 @@ import * as EventRows from "./postgres/EventRows.ts"
 import * as MessageRows from "./postgres/MessageRows.ts"
 import * as QuarantineRows from "./postgres/QuarantineRows.ts"
 
-const greatest = (fragment: FragmentSqlToken): QuerySqlToken =>
-  sql.unsafe`SELECT coalesce(${fragment}, 0) AS greatest`
+/** One row `{ greatest }`. What is quarantined may be stored one day. */
+const greatestCacheId = (queue: QueueName): QuerySqlToken =>
+  sql.unsafe`
+    SELECT coalesce(
+      greatest(${MessageRows.greatestCacheId(queue)}, ${QuarantineRows.greatestCacheId(queue)}), 0
+    ) AS greatest`
 
 /** Which messages were stored before with other content, after fewer rows were added than there are messages. */
 const findConflicts = Effect.fnUntraced(function* (
@@ -102,7 +106,7 @@ const storeTransaction = (postgres: PostgresTransaction): StoreTransaction => ({
 
   greatestCacheId: (queue) =>
     Effect.map(
-      postgres.query<{ readonly greatest: number }>(greatest(MessageRows.greatestCacheId(queue))),
+      postgres.query<{ readonly greatest: number }>(greatestCacheId(queue)),
       ({ rows }) => rows[0]!.greatest,
     ),
 })
@@ -117,9 +121,7 @@ const make = Effect.gen(function* () {
     greatestCacheId: Effect.fn("MessageStore.greatestCacheId")(function* (queue: QueueName) {
       const [row] = yield* postgres.read<{ readonly greatest: number }>(
         "MessageStore.greatestCacheId",
-        greatest(
-          sql.fragment`greatest(${MessageRows.greatestCacheId(queue)}, ${QuarantineRows.greatestCacheId(queue)})`,
-        ),
+        greatestCacheId(queue),
       )
       return row!.greatest
     }),

@@ -57,7 +57,7 @@ export interface StoreTransaction {
   /** Appends events to the journal, in order. Other writers of the journal wait until this transaction ends. */
   readonly journal: (events: ReadonlyArray<Event>) => Effect.Effect<void, StoreError>
 
-  /** The greatest `cache_id` stored of those that counters give, 0 when there is none. */
+  /** The greatest `cache_id` stored or quarantined of those that counters give, 0 when there is none. */
   readonly greatestCacheId: (queue: QueueName) => Effect.Effect<number, StoreError>
 }
 

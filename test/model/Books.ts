@@ -85,10 +85,10 @@ export interface Books {
   /** Entries that stood in a queue when Valkey lost it. */
   readonly taken: Set<Bytes>
   /**
-   * Entries that were in a queue, or in the hands of a flush, after they had been dealt with. They are no second row, but
-   * may be quarantined once more, and stored although they are quarantined, if by then PostgreSQL takes them.
+   * Entries that were in the hands of a flush without the lock after another one had dealt with them. Such a one may be
+   * stored although it is quarantined, if PostgreSQL began to take it between the two.
    */
-  readonly repeated: Set<Bytes>
+  readonly overlapped: Set<Bytes>
   /** Rows that replaying added. */
   readonly replayedRows: PerQueue<number>
   /** False after what may leave a counter behind, until a flush has compared it with the table. */
@@ -105,7 +105,7 @@ export const open = (findings: Findings): Books => ({
   corrections: new Map(),
   queued: { ...noRows },
   taken: new Set(),
-  repeated: new Set(),
+  overlapped: new Set(),
   replayedRows: { public: 0, private: 0 },
   counterTrusted: { public: true, private: true },
   cache: emptyCache(),
@@ -192,7 +192,6 @@ const checkQueues = (books: Books, findings: Findings, placeOf: ReturnType<typeo
     for (const bytes of left) {
       assert.isTrue(isSettled(placeOf(bytes)), `left the ${queue} queue without being stored: ${bytes}`)
     }
-    for (const bytes of now) if (isSettled(placeOf(bytes))) books.repeated.add(bytes)
     books.queued[queue] = now
   }
 }
@@ -256,8 +255,8 @@ const checkPlaces = (books: Books, findings: Findings, placeOf: ReturnType<typeo
     const place = placeOf(bytes)
     const isLost = !isSettled(place) && !queued.has(bytes) && !books.taken.has(bytes)
     assert.isFalse(isLost, `lost: ${text}`)
-    if (books.repeated.has(bytes)) continue
     assert.isAtMost(place.quarantined.length, 1, `quarantined twice: ${text}`)
+    if (books.overlapped.has(bytes)) continue
     if (timesQueued.get(text)! > 1) continue
     const isUnresolved = place.quarantined.some(({ status }) => status !== "replayed")
     assert.isFalse(place.isStored && isUnresolved, `stored and quarantined: ${text}`)
@@ -307,7 +306,7 @@ const checkCache = (books: Books, findings: Findings): void => {
  */
 export const check = (books: Books, findings: Findings, held: ReadonlyArray<Bytes>): void => {
   const placeOf = placesOf(books, findings)
-  for (const bytes of held) if (isSettled(placeOf(bytes))) books.repeated.add(bytes)
+  for (const bytes of held) if (isSettled(placeOf(bytes))) books.overlapped.add(bytes)
   checkQueues(books, findings, placeOf)
   checkRows(books, findings)
   books.findings = findings

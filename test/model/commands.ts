@@ -560,10 +560,8 @@ const resolve = (
     const found = after.quarantine.find(({ id }) => id === entry.id)!
     if (entry.status !== "open") assert.strictEqual(found.status, entry.status, "resolved once and for all")
     world.books.replayedRows[entry.queue] += after.rows[entry.queue].length - rowsBefore
-    // The counter may have been missing, and raised while PostgreSQL did not answer. Nor does a replay compare it with
-    // the id of the message, which it has kept: the next flush does.
-    const isAhead = (entry.cache_id ?? 0) > (after.counters[entry.queue] ?? 0)
-    if (isAhead || World.isDisturbed(world)) world.books.counterTrusted[entry.queue] = false
+    // The counter may have been missing, and raised while PostgreSQL did not answer.
+    if (World.isDisturbed(world)) world.books.counterTrusted[entry.queue] = false
   })
 
 const replay = fc.record({ process: processIndex, which: index }).map(({ process, which }): Command => ({
