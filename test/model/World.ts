@@ -56,12 +56,18 @@ export interface World {
   copy: Copy | undefined
   /** How often Valkey has lost or changed something behind the back of a flush. */
   disruptions: number
+  /**
+   * How often PostgreSQL has become read-only. Whoever finds that out gives up all connections of the process, because the
+   * primary is elsewhere now: a flush that stands still loses its own.
+   */
+  readOnlySpells: number
 }
 
 export interface Stopped {
   readonly step: ChatProcess.FlushStep
   readonly queue: QueueName
   readonly disruptions: number
+  readonly readOnlySpells: number
 }
 
 const startProcess = (
@@ -136,6 +142,7 @@ export const make = <R>(backend: Backend<R>): Effect.Effect<World, never, R | Sc
       number: 0,
       copy: undefined,
       disruptions: 0,
+      readOnlySpells: 0,
     }
   })
 

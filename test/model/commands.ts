@@ -214,12 +214,12 @@ const afterFlush = (
   world: World.World,
   process: World.ProcessIndex,
   progress: FlushProgress,
-  flush: { readonly queue: QueueName; readonly disruptions: number; readonly mayFail: boolean },
+  flush: Omit<World.Stopped, "step"> & { readonly mayFail: boolean },
 ): void => {
   const { books } = world
-  const { queue, disruptions } = flush
+  const { queue, disruptions, readOnlySpells } = flush
   if (progress._tag === "Stopped") {
-    world.stopped[process] = { step: progress.step, queue, disruptions }
+    world.stopped[process] = { step: progress.step, queue, disruptions, readOnlySpells }
     if (progress.step === "committed" || progress.step === "acknowledged") books.counterTrusted[queue] = false
     return
   }
@@ -263,7 +263,8 @@ const flush = (options: FlushOptions) =>
             step,
           )
           if (progress._tag === "Ended") world.disturbances.acknowledge = undefined
-          afterFlush(world, process, progress, { queue, disruptions: world.disruptions, mayFail })
+          const { disruptions, readOnlySpells } = world
+          afterFlush(world, process, progress, { queue, disruptions, readOnlySpells, mayFail })
           if (progress._tag === "Ended" && Exit.isSuccess(progress.exit)) {
             assert.strictEqual(progress.exit.value.entries, Math.min(before, entries))
           }
@@ -276,11 +277,14 @@ const continueFlush = (options: Omit<FlushOptions, "queue">) =>
     isPossible: (world) => isFlushing(world, process),
     run: (world) =>
       Effect.gen(function* () {
-        const { queue, disruptions } = world.stopped[process]!
+        const { queue, disruptions, readOnlySpells } = world.stopped[process]!
         world.stopped[process] = undefined
-        const mayFail = World.isDisturbed(world) || world.disturbances.acknowledge !== undefined
+        const mayFail =
+          World.isDisturbed(world) ||
+          world.disturbances.acknowledge !== undefined ||
+          world.readOnlySpells > readOnlySpells
         const progress = yield* world.processes[process].process.continueFlush(step)
-        afterFlush(world, process, progress, { queue, disruptions, mayFail })
+        afterFlush(world, process, progress, { queue, disruptions, readOnlySpells, mayFail })
       }),
   }))
 
@@ -409,6 +413,7 @@ const breakStore = fc.constantFrom(...storeFaults).map((fault: StoreFault): Comm
   run: (world) =>
     Effect.sync(() => {
       world.disturbances.store = fault
+      if (fault === "read-only") world.readOnlySpells++
     }),
 }))
 
