@@ -9,7 +9,11 @@ import type { DrainReport } from "./services/Flusher.ts"
 import { Settings } from "./services/Settings.ts"
 
 /** The shutdown deadline passed with messages left in a queue. They are safe in Valkey and flushed by the next start. */
-export class MessagesStayedQueued extends Data.TaggedError("MessagesStayedQueued") {}
+export class MessagesStayedQueued extends Data.TaggedError("MessagesStayedQueued") {
+  override get message(): string {
+    return "The shutdown deadline passed before the queues were empty: what stayed is in Valkey, and the next start flushes it."
+  }
+}
 
 const describe = (queue: string, { persisted, quarantined, remaining }: DrainReport): string =>
   `${queue}: ${persisted} persisted, ${quarantined} quarantined, ${remaining ?? "unknown"} still queued`

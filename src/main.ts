@@ -17,7 +17,12 @@ const teardown: Teardown = (exit, onExit) => {
 /** An error that says what to do needs no stack trace; anything else does. */
 const reportFailure = (cause: Cause.Cause<unknown>) => {
   if (Cause.isInterruptedOnly(cause)) return Effect.void
-  const failure = Option.getOrUndefined(Cause.failureOption(cause))
+  const failure = Option.getOrUndefined(
+    Option.orElse(Cause.failureOption(cause), () =>
+      // A finalizer has no other way to fail.
+      Option.filter(Cause.dieOption(cause), (defect) => defect instanceof Daemon.MessagesStayedQueued),
+    ),
+  )
   if (ConfigError.isConfigError(failure)) return Effect.logFatal(`Configuration: ${failure}`)
   return failure instanceof Error
     ? Effect.logFatal(failure.message)

@@ -87,11 +87,10 @@ const make = Effect.gen(function* () {
     command: QuarantineCommand,
   ) {
     const events = yield* quarantineDecider.decide(command, entry)
-    if (events.length === 0) return false
+    if (events.length === 0) return
     const { status } = events.reduce(quarantineDecider.evolve, entry)
     if (status !== "open") yield* transaction.resolveQuarantineEntry(entry.id, status)
     yield* transaction.journal(events)
-    return true
   })
 
   const insert = Effect.fnUntraced(function* (

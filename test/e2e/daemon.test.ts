@@ -327,6 +327,7 @@ it.live(
       assert.strictEqual(yield* daemon.exited, 1, yield* daemon.output)
       assert.isBelow(performance.now() - startedAt, 6000)
       assert.match(yield* daemon.output, /1 still queued/)
+      assert.notMatch(yield* daemon.output, /fault/)
       assert.strictEqual(yield* queueLength, 1)
     }).pipe(Effect.scoped, Effect.provide(Layer.merge(controlledValkey, controlledPostgres))),
 )
@@ -375,6 +376,23 @@ it.live("both servers hang: status and readiness answer all the same, and all is
       Effect.map(readiness, (answer) => answer.status === 200 && answer.body.status === "ok"),
     )
   }).pipe(Effect.scoped, Effect.provide(Layer.merge(controlledValkey, controlledPostgres))),
+)
+
+it.live(
+  "PostgreSQL away at shutdown: exit code 1, and in words that the queue is kept, not that something broke",
+  () =>
+    Effect.gen(function* () {
+      const postgres = yield* ControlledPostgres
+      yield* postgres.stop
+      yield* commands((client) => client.rpush("flush_messages", "left behind"))
+      const daemon = yield* Daemon.start({ environment: { CHAT_CACHE_SHUTDOWN_TIMEOUT: "3 seconds" } })
+      yield* daemon.signal("SIGTERM")
+      assert.strictEqual(yield* daemon.exited, 1)
+      assert.match(yield* daemon.output, /1 still queued/)
+      assert.match(yield* daemon.output, /the next start flushes it/)
+      assert.notMatch(yield* daemon.output, /fault/)
+      assert.strictEqual(yield* queueLength, 1)
+    }).pipe(Effect.scoped, Effect.provide(Layer.merge(controlledValkey, controlledPostgres))),
 )
 
 it.live("a second signal ends the process at once", () =>

@@ -1,5 +1,5 @@
 import { assert, it } from "@effect/vitest"
-import { Context, Effect, Layer, Logger, LogLevel, Runtime, Struct } from "effect"
+import { Context, Effect, Fiber, Layer, Logger, LogLevel, Redacted, Runtime, Struct } from "effect"
 import * as fc from "fast-check"
 import type { PublicMessageDraft } from "../../src/domain/Message.ts"
 import * as ChatCacheLayer from "../../src/layers/ChatCache.ts"
@@ -10,7 +10,9 @@ import { PostgresServer } from "../../src/services/PostgresServer.ts"
 import { ValkeyServer } from "../../src/services/ValkeyServer.ts"
 import * as ChatCacheContract from "../contracts/ChatCacheContract.ts"
 import * as arbitraries from "../support/arbitraries.ts"
+import { eventually } from "../support/eventually.ts"
 import { freshDatabase, query, uniqueKeyPrefix, valkeyShared } from "../support/Servers.ts"
+import * as TcpProxy from "../support/TcpProxy.ts"
 import { rawClient } from "./valkey/rawClient.ts"
 
 const quiet = Logger.minimumLogLevel(LogLevel.None)
@@ -138,4 +140,45 @@ it.live(
       assert.deepStrictEqual(yield* later.rateLimitSettings, { message_limit: 1, window_seconds: 3600 })
       assert.strictEqual((yield* Effect.flip(later.publish(draft)))._tag, "RateLimited")
     }).pipe(Effect.scoped, Effect.provide(servers)),
+)
+
+it.live("a lost reply: the publisher learns the id to send again with, and the message is stored once", () =>
+  Effect.gen(function* () {
+    const keyPrefix = yield* uniqueKeyPrefix
+    const { url } = yield* ValkeyServer
+    const proxy = yield* TcpProxy.make(Redacted.value(url))
+    const context = yield* Layer.build(
+      ChatCacheLayer.layer.pipe(
+        Layer.provide(SettingsConfig.layer({ keyPrefix })),
+        Layer.provide(quiet),
+        Layer.provide(
+          Layer.succeed(ValkeyServer, { url: Redacted.make(proxy.through(Redacted.value(url))) }),
+        ),
+      ),
+    )
+    const chat = Context.get(context, ChatCache)
+    const draft = { owner_id: "1", username: "ada", channel: "general", message: "Hello" }
+    const isReady = Effect.map(chat.readiness, ({ status }) => status === "ok")
+    yield* eventually("it is ready", isReady)
+
+    const direct = yield* rawClient(url)
+    const queued = Effect.promise(() => direct.llen(`${keyPrefix}flush_messages`))
+    yield* proxy.setMode("dropReplies")
+    const publishing = yield* Effect.fork(Effect.flip(chat.publish(draft)))
+    yield* eventually(
+      "the message has arrived",
+      Effect.map(queued, (length) => length === 1),
+    )
+    yield* proxy.setMode("cut")
+    const error = yield* Fiber.join(publishing)
+    assert.deepInclude(error, { _tag: "CacheUnavailable", execution: "unknown" })
+    const messageId = error._tag === "CacheUnavailable" ? error.message_id : undefined
+    assert.isDefined(messageId)
+
+    yield* proxy.setMode("pass")
+    yield* eventually("it is ready again", isReady)
+    yield* chat.publish({ ...draft, message_id: messageId })
+    assert.strictEqual((yield* chat.recent()).length, 1)
+    assert.deepInclude((yield* chat.flush).public, { persisted: 1, duplicates: 1, quarantined: 0 })
+  }).pipe(Effect.scoped, Effect.provide(servers)),
 )
