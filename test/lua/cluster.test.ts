@@ -1,6 +1,7 @@
 import { expect, it } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
 import * as fs from "node:fs/promises"
+import { freePort } from "../../src/layers/ChildServer.ts"
 import * as FlushQueueValkey from "../../src/layers/FlushQueueValkey.ts"
 import * as MessageCacheValkey from "../../src/layers/MessageCacheValkey.ts"
 import * as RateLimitStoreValkey from "../../src/layers/RateLimitStoreValkey.ts"
@@ -22,7 +23,11 @@ const becomeCluster = Effect.scoped(
         const raw = yield* rawClient(server.url)
         const info = yield* Effect.promise(() => raw.info("server"))
         const configurationFile = /^config_file:(.*)$/m.exec(info)?.[1]?.trim() ?? ""
-        yield* Effect.promise(() => fs.appendFile(configurationFile, "cluster-enabled yes\n"))
+        // Its default, the port and 10,000, is among those that systems give to outgoing connections.
+        const busPort = yield* freePort("Valkey")
+        yield* Effect.promise(() =>
+          fs.appendFile(configurationFile, `cluster-enabled yes\ncluster-port ${busPort}\n`),
+        )
       }),
     )
     yield* server.stop
