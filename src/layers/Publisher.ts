@@ -1,7 +1,7 @@
 import { Cause, Duration, Effect, Either, Exit, Layer, Option, Runtime } from "effect"
-import { encodePayload } from "../domain/Entry.ts"
 import { CacheUnavailable, InvalidMessage, QueueFull, RateLimited, ShuttingDown } from "../domain/Errors.ts"
 import { type Accepted, PrivateMessageDraft, PublicMessageDraft, type QueueName } from "../domain/Message.ts"
+import { privatePayload, publicPayload } from "../domain/Payload.ts"
 import { plainPrivateDraft, plainPublicDraft } from "../domain/PlainDraft.ts"
 import { decodeWithProblems, type Problem } from "../domain/Validation.ts"
 import { CacheIdCounter } from "../services/CacheIdCounter.ts"
@@ -23,13 +23,10 @@ type Outcome = Either.Either<Accepted, PublishError>
 /** Publishers wait for this, so a PostgreSQL that hangs must not hold them for the whole deadline of the store. */
 const restoreDeadline = Duration.seconds(3)
 
-interface ValidMessage {
-  readonly publication: Publication
+/** A message on its way: what goes to Valkey, and whom the answer is for. */
+interface Item extends Publication, GroupCommitItem {
   readonly messageId: string
   readonly authoredAt: string
-}
-
-interface Item extends GroupCommitItem, ValidMessage {
   readonly settle: (outcome: Outcome) => void
 }
 
@@ -56,38 +53,80 @@ const timestampNow = (): string => {
 }
 
 /** Fills in what the publisher left out, so that every retry carries the same `message_id`. */
-const complete = ({
-  message_id = nextMessageId(),
-  authored_at = timestampNow(),
-  ...said
-}: PublicMessageDraft | PrivateMessageDraft): ValidMessage => ({
-  publication: {
-    payload: encodePayload({ message_id, ...said, authored_at }),
-    ownerId: said.owner_id,
-    ...("recipient_id" in said ? { recipientId: said.recipient_id } : {}),
-  },
-  messageId: message_id,
-  authoredAt: authored_at,
-})
-
-const preparation = <Draft extends PublicMessageDraft | PrivateMessageDraft>(
-  plain: (input: unknown) => Draft | undefined,
-  decode: (input: unknown) => Either.Either<Draft, ReadonlyArray<Problem>>,
-) => {
-  const decodeAndComplete = (input: unknown): Either.Either<ValidMessage, InvalidMessage> =>
-    Either.mapBoth(decode(input), {
-      onLeft: (problems) => new InvalidMessage({ problems }),
-      onRight: complete,
-    })
-  return (input: unknown): Either.Either<ValidMessage, InvalidMessage> => {
-    const draft = plain(input)
-    return draft === undefined ? decodeAndComplete(input) : Either.right(complete(draft))
+const publicItem = (
+  {
+    message_id = nextMessageId(),
+    owner_id,
+    username,
+    channel,
+    message,
+    authored_at = timestampNow(),
+  }: PublicMessageDraft,
+  settle: Item["settle"],
+): Item => {
+  const payload = publicPayload({ message_id, owner_id, username, channel, message, authored_at })
+  return {
+    payload,
+    ownerId: owner_id,
+    size: payload.length,
+    messageId: message_id,
+    authoredAt: authored_at,
+    settle,
   }
 }
 
-const prepare: Record<QueueName, (draft: unknown) => Either.Either<ValidMessage, InvalidMessage>> = {
-  public: preparation(plainPublicDraft, decodeWithProblems(PublicMessageDraft)),
-  private: preparation(plainPrivateDraft, decodeWithProblems(PrivateMessageDraft)),
+const privateItem = (
+  {
+    message_id = nextMessageId(),
+    owner_id,
+    username,
+    recipient_id,
+    recipient,
+    message,
+    authored_at = timestampNow(),
+  }: PrivateMessageDraft,
+  settle: Item["settle"],
+): Item => {
+  const payload = privatePayload({
+    message_id,
+    owner_id,
+    username,
+    recipient_id,
+    recipient,
+    message,
+    authored_at,
+  })
+  return {
+    payload,
+    ownerId: owner_id,
+    recipientId: recipient_id,
+    size: payload.length,
+    messageId: message_id,
+    authoredAt: authored_at,
+    settle,
+  }
+}
+
+type Prepare = (draft: unknown, settle: Item["settle"]) => Item | InvalidMessage
+
+const preparation =
+  <Draft>(
+    plain: (input: unknown) => Draft | undefined,
+    decode: (input: unknown) => Either.Either<Draft, ReadonlyArray<Problem>>,
+    itemOf: (draft: Draft, settle: Item["settle"]) => Item,
+  ): Prepare =>
+  (input, settle) => {
+    const draft = plain(input)
+    if (draft !== undefined) return itemOf(draft, settle)
+    const decoded = decode(input)
+    return Either.isLeft(decoded)
+      ? new InvalidMessage({ problems: decoded.left })
+      : itemOf(decoded.right, settle)
+  }
+
+const prepare: Record<QueueName, Prepare> = {
+  public: preparation(plainPublicDraft, decodeWithProblems(PublicMessageDraft), publicItem),
+  private: preparation(plainPrivateDraft, decodeWithProblems(PrivateMessageDraft), privateItem),
 }
 
 const make = Effect.gen(function* () {
@@ -143,12 +182,14 @@ const make = Effect.gen(function* () {
   }
 
   const distribute = (queue: QueueName, batch: ReadonlyArray<Item>, reply: AppendReply): void => {
+    let greatest = 0
     for (let index = 0; index < batch.length; index++) {
       const item = batch[index]!
       const outcome = reply.outcomes[index]!
-      if (outcome._tag === "Appended") counter.observe(queue, outcome.cacheId)
+      if (outcome._tag === "Appended") greatest = outcome.cacheId
       item.settle(outcomeOf(queue, item, outcome))
     }
+    if (greatest > 0) counter.observe(queue, greatest)
     runFork(flusher.notifyLength(queue, reply.queueLength))
   }
 
@@ -174,12 +215,7 @@ const make = Effect.gen(function* () {
 
   const groupCommit = (queue: QueueName) =>
     new GroupCommit<Item>((batch, done) => {
-      const fiber = runFork(
-        append(
-          queue,
-          batch.map((item) => item.publication),
-        ),
-      )
+      const fiber = runFork(append(queue, batch))
       fiber.addObserver((exit) => {
         if (Exit.isSuccess(exit)) distribute(queue, batch, exit.value)
         else giveUp(batch, exit.cause)
@@ -194,10 +230,8 @@ const make = Effect.gen(function* () {
 
   const submit = (queue: QueueName, draft: unknown, settle: (outcome: Outcome) => void): void => {
     if (!open) return settle(Either.left(new ShuttingDown()))
-    const prepared = prepare[queue](draft)
-    if (Either.isLeft(prepared)) return settle(Either.left(prepared.left))
-    const { publication, messageId, authoredAt } = prepared.right
-    const item: Item = { publication, messageId, authoredAt, size: publication.payload.length, settle }
+    const item = prepare[queue](draft, settle)
+    if (item instanceof InvalidMessage) return settle(Either.left(item))
     if (!queues[queue].add(item)) {
       settle(Either.left(new QueueFull({ queue, maximum: limits.waitingItems })))
     }
