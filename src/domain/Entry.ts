@@ -9,6 +9,7 @@ import {
   PublicMessage,
   type QueueName,
 } from "./Message.ts"
+import { plainPrivateEntry, plainPublicEntry } from "./PlainEntry.ts"
 import { Timestamp } from "./Timestamp.ts"
 import { decodeWithProblems, type Problem } from "./Validation.ts"
 
@@ -71,29 +72,48 @@ const lacksMessageId = (value: unknown): boolean => {
   return typeof data === "object" && data !== null && !Object.hasOwn(data, "message_id")
 }
 
+/** By the schemas, which say what is wrong. */
+const decodeValue = (
+  queue: QueueName,
+  entry: Entry,
+  value: unknown,
+): Either.Either<CachedMessage, UndecodableEntry> => {
+  const anonymous = lacksMessageId(value)
+  const decode: (
+    input: unknown,
+  ) => Either.Either<{ readonly cache_id: number; readonly data: object }, ReadonlyArray<Problem>> =
+    decoders[queue][anonymous ? "anonymous" : "identified"]
+  return Either.mapBoth(decode(value), {
+    onLeft: (problems) => new UndecodableEntry({ reason: "wrong_shape", detail: describe(problems) }),
+    onRight: ({ cache_id, data }) =>
+      ({
+        cache_id,
+        ...(anonymous ? { message_id: uuidV5(entry, derivedIdNamespace) } : {}),
+        ...data,
+      }) as CachedMessage,
+  })
+}
+
+const plainEntry: Record<QueueName, (value: unknown) => CachedMessage | undefined> = {
+  public: plainPublicEntry,
+  private: plainPrivateEntry,
+}
+
 /**
  * Reads an entry of a queue or of a recent cache.
  *
  * An entry without a `message_id`, as the predecessor of this program wrote it, gets one derived from its bytes, so
  * that flushing it twice stores it once.
  */
-export const decodeEntry = (queue: QueueName, entry: Entry): Either.Either<CachedMessage, UndecodableEntry> =>
-  Either.flatMap(parse(entry), (value) => {
-    const anonymous = lacksMessageId(value)
-    const decode: (
-      input: unknown,
-    ) => Either.Either<{ readonly cache_id: number; readonly data: object }, ReadonlyArray<Problem>> =
-      decoders[queue][anonymous ? "anonymous" : "identified"]
-    return Either.mapBoth(decode(value), {
-      onLeft: (problems) => new UndecodableEntry({ reason: "wrong_shape", detail: describe(problems) }),
-      onRight: ({ cache_id, data }) =>
-        ({
-          cache_id,
-          ...(anonymous ? { message_id: uuidV5(entry, derivedIdNamespace) } : {}),
-          ...data,
-        }) as CachedMessage,
-    })
-  })
+export const decodeEntry = (
+  queue: QueueName,
+  entry: Entry,
+): Either.Either<CachedMessage, UndecodableEntry> => {
+  const parsed = parse(entry)
+  if (Either.isLeft(parsed)) return Either.left(parsed.left)
+  const plain = plainEntry[queue](parsed.right)
+  return plain === undefined ? decodeValue(queue, entry, parsed.right) : Either.right(plain)
+}
 
 /** The payload of an entry: the JSON text that Valkey, and nobody after it, splices into the entry. */
 export const encodePayload = (message: object): string => JSON.stringify(message)

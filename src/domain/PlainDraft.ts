@@ -6,7 +6,7 @@
 import { maximumMessageBytes, type PrivateMessageDraft, type PublicMessageDraft } from "./Message.ts"
 
 /** A text has at least as many UTF-16 units as characters, so that nothing needs to be counted. */
-const isPlainText = (value: unknown, maximumUnits: number): value is string =>
+export const isPlainText = (value: unknown, maximumUnits: number): value is string =>
   typeof value === "string" &&
   value.length > 0 &&
   value.length <= maximumUnits &&
