@@ -9,7 +9,7 @@ import type { Entry } from "../domain/Entry.ts"
 import { CounterMissing } from "../domain/Errors.ts"
 import { highestCountedCacheId, type QueueName } from "../domain/Message.ts"
 import type { RateLimitSettings } from "../domain/RateLimit.ts"
-import { FlushQueue } from "../services/FlushQueue.ts"
+import { FlushQueue, type ReadLimit } from "../services/FlushQueue.ts"
 import {
   type AppendOutcome,
   type AppendReply,
@@ -46,6 +46,9 @@ const emptyState = (): State => ({
 const encoder = new TextEncoder()
 
 const hex = (entry: Entry): string => Buffer.from(entry).toString("hex")
+
+const isSame = (one: Entry, other: Entry | undefined): boolean =>
+  other !== undefined && Buffer.compare(one, other) === 0
 
 const idOf = (entry: Entry): number => {
   const id = Number(/^\s*\{\s*"cache_id"\s*:\s*(\d+)/.exec(Buffer.from(entry).toString("latin1"))?.[1] ?? 0)
@@ -116,13 +119,10 @@ const makeMessageCache = (state: State, settings: typeof Settings.Service): type
 }
 
 const makeFlushQueue = (state: State): typeof FlushQueue.Service => {
-  const readHead = (
-    queue: QueueName,
-    limit: { readonly entries: number; readonly bytes: number },
-  ): ReadonlyArray<Entry> => {
+  const read = (queue: QueueName, skip: number, limit: ReadLimit): ReadonlyArray<Entry> => {
     const head: Array<Entry> = []
     let bytes = 0
-    for (const entry of state.queues[queue].slice(0, limit.entries)) {
+    for (const entry of state.queues[queue].slice(skip, skip + limit.entries)) {
       bytes += entry.length
       if (bytes > limit.bytes && head.length > 0) break
       head.push(entry)
@@ -145,7 +145,13 @@ const makeFlushQueue = (state: State): typeof FlushQueue.Service => {
   }
 
   return FlushQueue.of({
-    head: (queue, limit) => Effect.sync(() => readHead(queue, limit)),
+    head: (queue, limit, expected = []) =>
+      Effect.sync(() => {
+        const beginsWithExpected =
+          expected.length > 0 && expected.every((entry, index) => isSame(entry, state.queues[queue][index]))
+        return beginsWithExpected ? expected : read(queue, 0, limit)
+      }),
+    following: (queue, skip, limit) => Effect.sync(() => read(queue, skip, limit)),
     acknowledge: (queue, entries) => Effect.sync(() => removeFromHead(queue, entries)),
     length: (queue) => Effect.sync(() => state.queues[queue].length),
     lastCacheId: (queue) => Effect.sync(() => state.counters[queue]),

@@ -2,7 +2,7 @@ import { Effect, Layer } from "effect"
 import { createHash } from "node:crypto"
 import type { Entry } from "../domain/Entry.ts"
 import type { QueueName } from "../domain/Message.ts"
-import { FlushQueue } from "../services/FlushQueue.ts"
+import { FlushQueue, type ReadLimit } from "../services/FlushQueue.ts"
 import { Settings } from "../services/Settings.ts"
 import { Valkey } from "../services/Valkey.ts"
 import { orCounterMissing } from "./valkey/Failure.ts"
@@ -10,6 +10,13 @@ import * as Keys from "./valkey/Keys.ts"
 import * as Script from "./valkey/Script.ts"
 
 const sha1 = (entry: Entry): string => createHash("sha1").update(entry).digest("hex")
+
+/** By what a script recognises a run of entries: how many there are, and the first and the last. Nothing for none. */
+const boundary = (entries: ReadonlyArray<Entry>): ReadonlyArray<string | number> => {
+  const [first] = entries
+  const last = entries.at(-1)
+  return first === undefined || last === undefined ? [] : [entries.length, sha1(first), sha1(last)]
+}
 
 const make = Effect.gen(function* () {
   const valkey = yield* Valkey
@@ -20,32 +27,34 @@ const make = Effect.gen(function* () {
   const raise = yield* Script.load("raiseCounter-2")
   const takeCacheId = yield* Script.load("takeCacheId-1")
 
-  const head = Effect.fn("FlushQueue.head")(function* (
-    queue: QueueName,
-    limit: { readonly entries: number; readonly bytes: number },
-  ) {
-    const reply = yield* valkey.runForBytes(
+  const read = (queue: QueueName, limit: ReadLimit, skip: number, expected: ReadonlyArray<string | number>) =>
+    valkey.runForBytes(
       "read queue",
       readHead,
       [keys.flushQueue[queue]],
-      [limit.entries, limit.bytes],
+      [limit.entries, limit.bytes, skip, ...expected],
     )
-    return reply as ReadonlyArray<Entry>
+
+  const head = Effect.fn("FlushQueue.head")(function* (
+    queue: QueueName,
+    limit: ReadLimit,
+    expected: ReadonlyArray<Entry> = [],
+  ) {
+    const reply = yield* read(queue, limit, 0, boundary(expected))
+    return reply === null ? expected : (reply as ReadonlyArray<Entry>)
   })
+
+  const following = Effect.fn("FlushQueue.following")((queue: QueueName, skip: number, limit: ReadLimit) =>
+    read(queue, limit, skip, []).pipe(Effect.map((reply) => reply as ReadonlyArray<Entry>)),
+  )
 
   const acknowledge = Effect.fn("FlushQueue.acknowledge")(function* (
     queue: QueueName,
     entries: ReadonlyArray<Entry>,
   ) {
-    const [first] = entries
-    const last = entries.at(-1)
-    if (first === undefined || last === undefined) return 0
+    if (entries.length === 0) return 0
     const key = [keys.flushQueue[queue]]
-    const removed = yield* valkey.run("acknowledge", acknowledgeBatch, key, [
-      entries.length,
-      sha1(first),
-      sha1(last),
-    ])
+    const removed = yield* valkey.run("acknowledge", acknowledgeBatch, key, boundary(entries))
     if (removed !== -1) return removed as number
     return (yield* valkey.run("acknowledge", acknowledgeEntries, key, entries.map(sha1))) as number
   })
@@ -75,6 +84,7 @@ const make = Effect.gen(function* () {
 
   return FlushQueue.of({
     head,
+    following,
     acknowledge,
     length: Effect.fn("FlushQueue.length")((queue) =>
       valkey

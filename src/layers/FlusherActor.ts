@@ -16,10 +16,10 @@ import type { FlushTrigger } from "../domain/Event.ts"
 import { flushDecider, type OutageReport } from "../domain/Flush.ts"
 import type { QueueName } from "../domain/Message.ts"
 import type { DrainReport, FlushError, FlushProblem, FlushReport } from "../services/Flusher.ts"
-import { FlushQueue } from "../services/FlushQueue.ts"
+import { FlushQueue, type ReadLimit } from "../services/FlushQueue.ts"
 import { MessageStore } from "../services/MessageStore.ts"
 import { Settings } from "../services/Settings.ts"
-import type { BatchLimit, BatchResult } from "./flushBatch.ts"
+import type { BatchResult } from "./flushBatch.ts"
 import { inOwnFiber } from "./inOwnFiber.ts"
 import { shutdownShares } from "./shutdownShares.ts"
 
@@ -67,7 +67,7 @@ export const make = Effect.fnUntraced(function* (
   flushBatch: (
     queue: QueueName,
     trigger: FlushTrigger,
-    limit: BatchLimit,
+    limit: ReadLimit,
   ) => Effect.Effect<BatchResult, FlushError>,
 ) {
   const flushQueue = yield* FlushQueue

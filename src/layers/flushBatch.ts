@@ -1,18 +1,15 @@
-import { Clock, Effect, Either } from "effect"
-import { decodeEntry, type Entry, entryKey, salvageEntry } from "../domain/Entry.ts"
+import { Clock, Effect } from "effect"
+import { entryKey } from "../domain/Entry.ts"
 import type { FlushTrigger } from "../domain/Event.ts"
 import { flushDecider } from "../domain/Flush.ts"
-import type { CachedMessage, QueueName } from "../domain/Message.ts"
+import type { QueueName } from "../domain/Message.ts"
 import type { NewQuarantineEntry } from "../domain/Quarantine.ts"
 import { CacheIdCounter } from "../services/CacheIdCounter.ts"
-import { FlushQueue } from "../services/FlushQueue.ts"
+import { FlushQueue, type ReadLimit } from "../services/FlushQueue.ts"
 import { MessageStore, type StoreTransaction } from "../services/MessageStore.ts"
 import { isolateRefused } from "./isolateRefused.ts"
-
-export interface BatchLimit {
-  readonly entries: number
-  readonly bytes: number
-}
+import type { Row } from "./QueuedBatch.ts"
+import * as ReadAhead from "./ReadAhead.ts"
 
 export interface BatchResult {
   /** Number of entries read, all of which are dealt with: 0 when the queue was empty. */
@@ -22,33 +19,7 @@ export interface BatchResult {
   readonly quarantined: number
 }
 
-interface Row {
-  readonly message: CachedMessage
-  readonly entry: Entry
-}
-
 const emptyBatch: BatchResult = { entries: 0, persisted: 0, duplicates: 0, quarantined: 0 }
-
-const sortOut = (queue: QueueName, entries: ReadonlyArray<Entry>) => {
-  const rows: Array<Row> = []
-  const bad: Array<NewQuarantineEntry> = []
-  for (const entry of entries) {
-    const decoded = decodeEntry(queue, entry)
-    if (Either.isRight(decoded)) {
-      rows.push({ message: decoded.right, entry })
-    } else {
-      const { reason, detail } = decoded.left
-      bad.push({
-        cacheId: salvageEntry(entry).cache_id ?? null,
-        reason,
-        sqlstate: null,
-        error: detail,
-        raw: entry,
-      })
-    }
-  }
-  return { rows, bad }
-}
 
 /**
  * Without those that are quarantined already: this batch was committed before and not acknowledged, and what refused a
@@ -120,15 +91,17 @@ export const make = Effect.gen(function* () {
   const flushQueue = yield* FlushQueue
   const store = yield* MessageStore
   const counter = yield* CacheIdCounter
+  const readAhead = yield* ReadAhead.make
 
-  const persist = (queue: QueueName, trigger: FlushTrigger, limit: BatchLimit) =>
+  const persist = (queue: QueueName, trigger: FlushTrigger, limit: ReadLimit) =>
     store.transaction(
       Effect.fnUntraced(function* (transaction) {
         const startedAt = yield* Clock.currentTimeMillis
         yield* transaction.lockQueue(queue)
-        const entries = yield* flushQueue.head(queue, limit)
+        const batch = yield* readAhead.next(queue, limit)
+        const { entries, rows, bad: undecodable } = batch
         if (entries.length === 0) return { entries, result: emptyBatch, counterIsBehind: false }
-        const { rows, bad: undecodable } = sortOut(queue, entries)
+        yield* readAhead.begin(queue, limit, batch)
         const pending = yield* withoutQuarantined(queue, rows, transaction)
         const inserted = yield* insertRows(queue, pending, transaction)
         const bad = [...undecodable, ...inserted.bad]
@@ -164,7 +137,7 @@ export const make = Effect.gen(function* () {
       }),
     )
 
-  return Effect.fn("flushBatch")(function* (queue: QueueName, trigger: FlushTrigger, limit: BatchLimit) {
+  return Effect.fn("flushBatch")(function* (queue: QueueName, trigger: FlushTrigger, limit: ReadLimit) {
     const { entries, result, counterIsBehind } = yield* persist(queue, trigger, limit)
     if (entries.length > 0) yield* flushQueue.acknowledge(queue, entries)
     if (counterIsBehind) yield* counter.reseed(queue)

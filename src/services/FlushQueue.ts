@@ -3,6 +3,11 @@ import type { Entry } from "../domain/Entry.ts"
 import type { CacheUnavailable, CounterMissing } from "../domain/Errors.ts"
 import type { QueueName } from "../domain/Message.ts"
 
+export interface ReadLimit {
+  readonly entries: number
+  readonly bytes: number
+}
+
 /**
  * The logs of messages that PostgreSQL does not have yet. Entries are appended at the tail by `MessageCache.append`
  * and leave at the head by `acknowledge`, after PostgreSQL has committed them; nothing else removes one.
@@ -10,10 +15,23 @@ import type { QueueName } from "../domain/Message.ts"
 export class FlushQueue extends Context.Tag("chat-cache/FlushQueue")<
   FlushQueue,
   {
-    /** Reads from the head without removing: at most `entries`, and no more after `bytes` are exceeded; at least one. */
+    /**
+     * Reads from the head without removing: at most `entries`, and no more after `bytes` are exceeded; at least one.
+     *
+     * @param expected what `following` has read. Where the queue begins with it by now, this very array is returned, and
+     *   nothing is read again.
+     */
     readonly head: (
       queue: QueueName,
-      limit: { readonly entries: number; readonly bytes: number },
+      limit: ReadLimit,
+      expected?: ReadonlyArray<Entry>,
+    ) => Effect.Effect<ReadonlyArray<Entry>, CacheUnavailable>
+
+    /** Reads what will be at the head once the first `skip` entries have left. */
+    readonly following: (
+      queue: QueueName,
+      skip: number,
+      limit: ReadLimit,
     ) => Effect.Effect<ReadonlyArray<Entry>, CacheUnavailable>
 
     /**

@@ -122,6 +122,31 @@ export const flushQueueContract = <R>(backend: CacheBackend<R>) => {
       }).pipe(Effect.provide(backend.ports())),
     )
 
+    it.effect.prop(
+      "reads what follows the first entries, and not again what is the head by then",
+      {
+        count: fc.integer({ min: 0, max: 60 }),
+        skip: fc.integer({ min: 0, max: 70 }),
+        entries: fc.integer({ min: 1, max: 40 }),
+        leaveAsMany: fc.boolean(),
+        other: fc.integer({ min: 0, max: 70 }),
+      },
+      ({ count, skip, entries, leaveAsMany, other }) =>
+        Effect.gen(function* () {
+          const leave = leaveAsMany ? skip : other
+          const flushQueue = yield* FlushQueue
+          const all = yield* fill(count)
+          const limit = { ...everything, entries }
+          const following = yield* flushQueue.following("public", skip, limit)
+          expect(following).toEqual(all.slice(skip, skip + entries))
+          yield* flushQueue.acknowledge("public", all.slice(0, leave))
+          const head = yield* flushQueue.head("public", limit, following)
+          if (following.length > 0 && leave === skip) expect(head).toBe(following)
+          else expect(head).toEqual(all.slice(leave, leave + entries))
+        }).pipe(Effect.provide(backend.ports())),
+      { fastCheck: { numRuns: 60 } },
+    )
+
     it.effect("keeps the two queues apart", () =>
       Effect.gen(function* () {
         const cache = yield* MessageCache

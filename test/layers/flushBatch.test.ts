@@ -1,6 +1,6 @@
 /** The flush protocol with its steps interleaved, repeated and cut off, on memory and on real servers. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, type Layer as LayerType, Layer, Logger, LogLevel } from "effect"
+import { Effect, type Layer as LayerType, Layer, Logger, LogLevel, type Scope } from "effect"
 import { RowsRefused } from "../../src/domain/Errors.ts"
 import type { FlushTrigger } from "../../src/domain/Event.ts"
 import * as CacheIdCounterLayer from "../../src/layers/CacheIdCounter.ts"
@@ -96,8 +96,10 @@ const forged = (cacheId: string) =>
 
 const suite = <E>(name: string, backend: LayerType.Layer<Backend, E>) =>
   describe(`flushBatch on ${name}`, () => {
-    const test = <F>(title: string, body: Effect.Effect<void, F, Backend>) =>
-      it.live(title, () => body.pipe(Effect.provide(backend), Logger.withMinimumLogLevel(LogLevel.None)))
+    const test = <F>(title: string, body: Effect.Effect<void, F, Backend | Scope.Scope>) =>
+      it.scopedLive(title, () =>
+        body.pipe(Effect.provide(backend), Logger.withMinimumLogLevel(LogLevel.None)),
+      )
 
     test(
       "several flushers without the lock store everything once and leave nothing",
@@ -130,6 +132,36 @@ const suite = <E>(name: string, backend: LayerType.Layer<Backend, E>) =>
         assert.strictEqual(yield* queue.length("public"), 13)
         yield* flushBatch("public", trigger, { ...limit, entries: 100 })
         assert.strictEqual((yield* totals).persisted, 20)
+      }),
+    )
+
+    test(
+      "a batch is read ahead once, and again only where it does not stand at the head when its turn comes",
+      Effect.gen(function* () {
+        yield* queueMessages(35)
+        const queue = yield* FlushQueue
+        const read: Array<number> = []
+        const counting = FlushQueue.of({
+          ...queue,
+          head: (name, bounds, expected) =>
+            Effect.tap(queue.head(name, bounds, expected), (entries) =>
+              Effect.sync(() => read.push(entries === expected ? 0 : entries.length)),
+            ),
+        })
+        const flushBatch = yield* FlushBatch.make.pipe(
+          Effect.provide(CacheIdCounterLayer.layer),
+          Effect.provideService(FlushQueue, counting),
+        )
+        const flush = flushBatch("public", trigger, limit)
+        yield* flush
+        yield* flush
+        // Another flusher takes what was read ahead.
+        yield* queue.acknowledge("public", yield* queue.head("public", limit))
+        yield* flush
+        yield* flush
+        assert.deepStrictEqual(read, [7, 0, 7, 0])
+        assert.strictEqual(yield* queue.length("public"), 0)
+        assert.strictEqual((yield* totals).persisted, 28)
       }),
     )
 

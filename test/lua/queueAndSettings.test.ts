@@ -27,6 +27,31 @@ layer(controlledValkey)("scripts", (it) => {
       }),
     )
 
+    it.scoped("passes over entries, and over all of them where the expected ones are at the head", () =>
+      Effect.gen(function* () {
+        const { run } = yield* queueOf("a", "b", "c", "d", "e")
+        const read = (skip: number, ...expected: ReadonlyArray<string>) =>
+          run(
+            "readHead-1",
+            ["queue"],
+            [
+              2,
+              100,
+              skip,
+              ...(expected.length === 0 ? [] : [expected.length, sha1(expected[0]!), sha1(expected.at(-1)!)]),
+            ],
+          )
+        expect(yield* read(1)).toEqual(["b", "c"])
+        expect(yield* read(4)).toEqual(["e"])
+        expect(yield* read(5)).toEqual([])
+        expect(yield* read(0, "a", "b")).toBeNull()
+        expect(yield* read(0, "a")).toBeNull()
+        expect(yield* read(0, "b", "c")).toEqual(["a", "b"])
+        expect(yield* read(0, "a", "x", "b")).toEqual(["a", "b"])
+        expect(yield* read(0, "a", "b", "c", "d", "e", "e")).toEqual(["a", "b"])
+      }),
+    )
+
     it.scoped("reads more than one chunk, in order", () =>
       Effect.gen(function* () {
         const entries = Array.from({ length: 100 }, (_, index) => String(index))

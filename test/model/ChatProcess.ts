@@ -18,7 +18,7 @@ import * as RateLimiterLayer from "../../src/layers/RateLimiter.ts"
 import { CacheIdCounter } from "../../src/services/CacheIdCounter.ts"
 import { EventJournal } from "../../src/services/EventJournal.ts"
 import { Flusher, type FlushError } from "../../src/services/Flusher.ts"
-import { FlushQueue } from "../../src/services/FlushQueue.ts"
+import { FlushQueue, type ReadLimit } from "../../src/services/FlushQueue.ts"
 import { type AppendReply, MessageCache, type Publication } from "../../src/services/MessageCache.ts"
 import { MessageStore, type StoreTransaction } from "../../src/services/MessageStore.ts"
 import { Publisher } from "../../src/services/Publisher.ts"
@@ -223,7 +223,7 @@ export interface ChatProcess {
   readonly recover: Effect.Effect<void>
   readonly startFlush: (
     queue: QueueName,
-    limit: FlushBatch.BatchLimit,
+    limit: ReadLimit,
     stopAt: FlushStep | undefined,
   ) => Effect.Effect<FlushProgress>
   readonly continueFlush: (stopAt: FlushStep | undefined) => Effect.Effect<FlushProgress>
@@ -270,8 +270,8 @@ const stepwise = (
   })
   const stepwiseQueue = FlushQueue.of({
     ...queue,
-    head: (name, limit) =>
-      queue.head(name, limit).pipe(
+    head: (name, limit, expected) =>
+      queue.head(name, limit, expected).pipe(
         Effect.tap((entries) =>
           Effect.sync(() => {
             read = { queue: name, entries }
@@ -291,10 +291,7 @@ const stepwise = (
 }
 
 const makeFlushes = (
-  flushBatch: (
-    queue: QueueName,
-    limit: FlushBatch.BatchLimit,
-  ) => Effect.Effect<FlushBatch.BatchResult, FlushError>,
+  flushBatch: (queue: QueueName, limit: ReadLimit) => Effect.Effect<FlushBatch.BatchResult, FlushError>,
   current: { underWay: FlushUnderWay | undefined },
 ) => {
   const progress = (flush: FlushUnderWay): Effect.Effect<FlushProgress> =>
