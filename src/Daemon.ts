@@ -3,9 +3,11 @@ import { queueNames } from "./domain/Message.ts"
 import * as Http from "./http/Server.ts"
 import * as ChatCacheLayer from "./layers/ChatCache.ts"
 import * as ServersConfig from "./layers/ServersConfig.ts"
+import * as ServiceManagerSystemd from "./layers/ServiceManagerSystemd.ts"
 import * as SettingsConfig from "./layers/SettingsConfig.ts"
 import { ChatCache } from "./services/ChatCache.ts"
 import type { DrainReport } from "./services/Flusher.ts"
+import * as ServiceNotifications from "./ServiceNotifications.ts"
 import { Settings } from "./services/Settings.ts"
 
 /** The shutdown deadline passed with messages left in a queue. They are safe in Valkey and flushed by the next start. */
@@ -101,11 +103,13 @@ const httpServer = Layer.unwrapEffect(
 )
 
 /** The whole daemon, configured from the environment. */
-export const layerConfig = lifecycle.pipe(
+export const layerConfig = ServiceNotifications.layer.pipe(
+  Layer.provide(lifecycle),
   Layer.provide(httpServer),
   Layer.provide(ChatCacheLayer.layer),
   Layer.provide(
     Layer.mergeAll(
+      ServiceManagerSystemd.layerConfig,
       SettingsConfig.layerConfig,
       ServersConfig.valkeyLayerConfig,
       ServersConfig.postgresLayerConfig,

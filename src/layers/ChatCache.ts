@@ -109,6 +109,7 @@ const make = Effect.gen(function* () {
     updateRateLimitSettings: (messageLimit, windowSeconds) =>
       rateLimiter.updateSettings({ message_limit: messageLimit, window_seconds: windowSeconds }),
     quarantine,
+    isAlive: flusher.isAlive,
     status: status.report,
     readiness: status.readiness,
     events: (after = 0) =>

@@ -27,6 +27,7 @@ const make = Effect.gen(function* () {
     flush: (queue) => actors[queue].flush.pipe(Effect.withSpan("Flusher.flush", { attributes: { queue } })),
     notifyLength: (queue, length) => actors[queue].notifyLength(length),
     problem: (queue) => actors[queue].problem,
+    isAlive: Effect.zipWith(actors.public.isAlive, actors.private.isAlive, (one, other) => one && other),
     drain,
   })
 })

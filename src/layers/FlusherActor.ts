@@ -24,6 +24,7 @@ import { inOwnFiber } from "./inOwnFiber.ts"
 import { shutdownShares } from "./shutdownShares.ts"
 
 type Command =
+  | { readonly _tag: "Beat" }
   | { readonly _tag: "Wake"; readonly trigger: "threshold" | "interval" | "retry" }
   | { readonly _tag: "Request"; readonly reply: Deferred.Deferred<FlushReport, FlushError> }
   | { readonly _tag: "Drain"; readonly complete: Deferred.Deferred<void> }
@@ -39,6 +40,9 @@ const mailboxCapacity = 1024
 
 /** How often the queue is looked at for messages that another process put there. */
 const watchInterval = Duration.seconds(1)
+
+/** Longer than any operation of a turn may take, so that an actor that takes none for so long never will. */
+const longestTurn = Duration.toMillis("1 minute")
 
 /** Exponential from 200 ms; with jitter of 20 % never more than 30 s. */
 const backoff = Schedule.exponential(Duration.millis(200)).pipe(
@@ -78,6 +82,8 @@ export const make = Effect.fnUntraced(function* (
   const retrySchedule = yield* Schedule.driver(backoff)
 
   let wakePending = false
+  let beatPending = false
+  let lastTurn = yield* Clock.currentTimeMillis
   let batchEntries = settings.flushBatchSize
   let problem: (FlushProblem & { readonly startedAtMillis: number }) | undefined
   /** An outage that is over and not in the journal yet. */
@@ -88,6 +94,15 @@ export const make = Effect.fnUntraced(function* (
       if (wakePending && trigger !== "retry") return
       wakePending = mailbox.unsafeOffer({ _tag: "Wake", trigger })
     })
+
+  /** Has an actor that has nothing to do show that it could. */
+  const beat = Effect.sync(() => {
+    if (!beatPending) beatPending = mailbox.unsafeOffer({ _tag: "Beat" })
+  })
+
+  const showTurn = Effect.map(Clock.currentTimeMillis, (now) => {
+    lastTurn = now
+  })
 
   const notifyLength = (length: number) =>
     length >= settings.maxCacheSize && problem === undefined ? wake("threshold") : Effect.void
@@ -101,6 +116,7 @@ export const make = Effect.fnUntraced(function* (
   const workOff = Effect.fnUntraced(function* (trigger: FlushTrigger, totals: Totals) {
     let left = yield* flushQueue.length(queue)
     while (left > 0) {
+      yield* showTurn
       const limit = { entries: batchEntries, bytes: settings.flushBatchBytes }
       const batch = yield* flushBatch(queue, trigger, limit).pipe(Effect.tapError(adaptBatch))
       if (batch.entries === 0) break
@@ -186,6 +202,8 @@ export const make = Effect.fnUntraced(function* (
 
   const handle = Effect.fnUntraced(function* (commands: ReadonlyArray<Command>) {
     wakePending = false
+    beatPending = false
+    yield* showTurn
     const requests = commands.filter((command) => command._tag === "Request")
     const drains = commands.filter((command) => command._tag === "Drain")
     const wakes = commands.filter((command) => command._tag === "Wake")
@@ -221,6 +239,7 @@ export const make = Effect.fnUntraced(function* (
     Effect.flatMap(notifyLength),
     // A Valkey that is away is reported by readiness, and by the flush that needs it.
     Effect.ignore,
+    Effect.zipRight(beat),
     Effect.schedule(Schedule.spaced(watchInterval)),
     Effect.interruptible,
     Effect.forkScoped,
@@ -252,5 +271,11 @@ export const make = Effect.fnUntraced(function* (
     return report
   }).pipe(inOwnFiber, Effect.withSpan("Flusher.drain", { attributes: { queue } }))
 
-  return { flush, notifyLength, problem: Effect.sync(() => problem), drain }
+  return {
+    flush,
+    notifyLength,
+    problem: Effect.sync(() => problem),
+    isAlive: Effect.map(Clock.currentTimeMillis, (now) => now - lastTurn <= longestTurn),
+    drain,
+  }
 })

@@ -67,6 +67,9 @@ export class ChatCache extends Context.Tag("chat-cache/ChatCache")<
 
     readonly quarantine: Quarantine["Type"]
 
+    /** Whether the flush actors go on. False means a fault of chat-cache that only a restart ends. */
+    readonly isAlive: Effect.Effect<boolean>
+
     readonly status: Effect.Effect<StatusReport>
     readonly readiness: Effect.Effect<Readiness>
 

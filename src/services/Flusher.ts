@@ -52,6 +52,12 @@ export class Flusher extends Context.Tag("chat-cache/Flusher")<
     readonly problem: (queue: QueueName) => Effect.Effect<FlushProblem | undefined>
 
     /**
+     * Whether both actors go on: each has taken a turn within the last minute, as it does every second when there is
+     * nothing to do, and with every batch when there is. No operation of a turn may take that long.
+     */
+    readonly isAlive: Effect.Effect<boolean>
+
+    /**
      * Works off what both queues hold now, trying again until the shutdown deadline, then stops for good.
      * Repeating it returns the same reports.
      */

@@ -280,3 +280,23 @@ it.scoped(
       assert.strictEqual(named(events, "BatchPersisted").length, 1)
     }).pipe(Effect.provide(layer({ flushBatchSize: 100 }))),
 )
+
+it.scoped("is alive while it takes its turns, idle or in an outage, and not once an actor is stuck", () =>
+  Effect.gen(function* () {
+    const flusher = yield* Flusher
+    const faults = yield* FaultyStore.StoreFaults
+    yield* TestClock.adjust("90 seconds")
+    assert.isTrue(yield* flusher.isAlive)
+    yield* faults.set({ at: "begin", error: FaultyStore.outage })
+    yield* queueMessages(1, 10)
+    yield* TestClock.adjust("90 seconds")
+    assert.isTrue(yield* flusher.isAlive)
+    yield* faults.set("stuck")
+    yield* TestClock.adjust("90 seconds")
+    assert.isFalse(yield* flusher.isAlive)
+    // What is stuck ends with the drain, whose deadline only passes when it is told to.
+    const drained = yield* Effect.fork(flusher.drain)
+    yield* TestClock.adjust("10 seconds")
+    yield* Fiber.join(drained)
+  }).pipe(Effect.provide(layer())),
+)

@@ -196,6 +196,7 @@ const noFlusher = Layer.succeed(
     flush: () => Effect.dieMessage("the model flushes batch by batch"),
     notifyLength: () => Effect.void,
     problem: () => Effect.as(Effect.void, undefined),
+    isAlive: Effect.succeed(true),
     drain: Effect.dieMessage("the model flushes batch by batch"),
   }),
 )

@@ -23,7 +23,8 @@ export interface StoreFault {
 export class StoreFaults extends Context.Tag("chat-cache/test/StoreFaults")<
   StoreFaults,
   {
-    readonly set: (fault: StoreFault | undefined) => Effect.Effect<void>
+    /** `stuck`: a transaction never ends. No real one does that: it is how a fault of ours looks from outside. */
+    readonly set: (fault: StoreFault | "stuck" | undefined) => Effect.Effect<void>
     /** As a check constraint would: refuses each statement that has a message of such a `cache_id`. */
     readonly refuseRows: (isRefused: (cacheId: number) => boolean) => Effect.Effect<void>
   }
@@ -33,7 +34,7 @@ export class StoreFaults extends Context.Tag("chat-cache/test/StoreFaults")<
 export const layer: Layer.Layer<MessageStore | StoreFaults, never, MessageStore> = Layer.effectContext(
   Effect.gen(function* () {
     const store = yield* MessageStore
-    const fault = yield* Ref.make<StoreFault | undefined>(undefined)
+    const fault = yield* Ref.make<StoreFault | "stuck" | undefined>(undefined)
 
     const refused = yield* Ref.make<(cacheId: number) => boolean>(() => false)
 
@@ -51,11 +52,14 @@ export const layer: Layer.Layer<MessageStore | StoreFaults, never, MessageStore>
       ...store,
       greatestCacheId: (queue) =>
         Effect.flatMap(Ref.get(fault), (current) =>
-          current?.at === "begin" ? Effect.fail(current.error) : store.greatestCacheId(queue),
+          current !== "stuck" && current?.at === "begin"
+            ? Effect.fail(current.error)
+            : store.greatestCacheId(queue),
         ),
       transaction: (body) =>
         Effect.gen(function* () {
           const current = yield* Ref.get(fault)
+          if (current === "stuck") return yield* Effect.never
           if (current?.at === "begin") return yield* current.error
           const result = yield* store.transaction((transaction) =>
             Effect.tap(body(constrained(transaction)), () =>
