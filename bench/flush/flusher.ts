@@ -2,6 +2,7 @@ import { Context, Duration, Effect, Layer } from "effect"
 import * as CacheIdCounter from "../../src/layers/CacheIdCounter.ts"
 import * as FlusherLayer from "../../src/layers/Flusher.ts"
 import * as FlushQueueValkey from "../../src/layers/FlushQueueValkey.ts"
+import * as MessageCacheValkey from "../../src/layers/MessageCacheValkey.ts"
 import * as MessageStorePostgres from "../../src/layers/MessageStorePostgres.ts"
 import * as Postgres from "../../src/layers/postgres/Postgres.ts"
 import * as SettingsConfig from "../../src/layers/SettingsConfig.ts"
@@ -14,7 +15,9 @@ import { nameOf as baselineOf } from "./insertPerRow.ts"
 const layer = (keyPrefix: string, batchSize: number, messages: number) =>
   FlusherLayer.layer.pipe(
     Layer.provide(CacheIdCounter.layer),
-    Layer.provide(Layer.merge(FlushQueueValkey.layer, MessageStorePostgres.layer)),
+    Layer.provide(
+      Layer.mergeAll(FlushQueueValkey.layer, MessageCacheValkey.layer, MessageStorePostgres.layer),
+    ),
     Layer.provide(Layer.merge(Valkey.layer, Postgres.layer)),
     Layer.provide(
       SettingsConfig.layer({

@@ -1,7 +1,8 @@
 /**
  * Every error of chat-cache, named by what the caller does next.
  *
- * - Correct the input and try again: `InvalidMessage`, `InvalidRateLimitSettings`, `ReplayRefused`.
+ * - Correct the input and try again: `InvalidMessage`, `InvalidMessageId`, `InvalidRateLimitSettings`,
+ *   `ReplayRefused`.
  * - Wait and try again: `RateLimited`, `QueueFull`, `StoreUnavailable`, and `CacheUnavailable` (with the same
  *   `message_id` when its execution is `unknown`, so that a message that did get through is not stored twice).
  * - Go elsewhere: `ShuttingDown`.
@@ -21,6 +22,15 @@ export class InvalidMessage extends Schema.TaggedError<InvalidMessage>()("Invali
     return `The message was not taken: ${this.problems
       .map(({ field, problem }) => `${field === "" ? "the message" : field} ${problem}`)
       .join("; ")}.`
+  }
+}
+
+/** What was given as the id of a message cannot be one. Nothing was done. */
+export class InvalidMessageId extends Schema.TaggedError<InvalidMessageId>()("InvalidMessageId", {
+  problems: Schema.Array(Problem),
+}) {
+  override get message(): string {
+    return `There is no such message_id: it ${this.problems.map(({ problem }) => problem).join("; ")}.`
   }
 }
 

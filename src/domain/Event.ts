@@ -9,7 +9,7 @@ const CacheIdOrNull = Schema.NullOr(Schema.Number)
 export const FlushTrigger = Schema.Literal("threshold", "interval", "request", "retry", "drain")
 export type FlushTrigger = typeof FlushTrigger.Type
 
-/** One batch left a queue: every entry of it is a row, was one already, or is quarantined. */
+/** One batch left a queue: every entry of it is a row, was one already, is quarantined, or had been deleted. */
 export class BatchPersisted extends Schema.TaggedClass<BatchPersisted>()("BatchPersisted", {
   queue: QueueName,
   trigger: FlushTrigger,
@@ -19,6 +19,8 @@ export class BatchPersisted extends Schema.TaggedClass<BatchPersisted>()("BatchP
   persisted: Count,
   duplicates: Count,
   quarantined: Count,
+  /** Absent from the events of versions that could not delete. */
+  deleted: Schema.optionalWith(Count, { default: () => 0 }),
   duration_ms: Milliseconds,
 }) {}
 
@@ -51,6 +53,12 @@ export class QuarantineReplayed extends Schema.TaggedClass<QuarantineReplayed>()
 export class QuarantineDiscarded extends Schema.TaggedClass<QuarantineDiscarded>()("QuarantineDiscarded", {
   queue: QueueName,
   quarantine_id: Schema.Number,
+}) {}
+
+/** Somebody deleted a message, stored, queued, or not seen yet. It is recorded once, however often it is repeated. */
+export class MessageDeleted extends Schema.TaggedClass<MessageDeleted>()("MessageDeleted", {
+  queue: QueueName,
+  message_id: Schema.String,
 }) {}
 
 export class RateLimitChanged extends Schema.TaggedClass<RateLimitChanged>()("RateLimitChanged", {
@@ -96,6 +104,7 @@ export const Event = Schema.Union(
   MessageQuarantined,
   QuarantineReplayed,
   QuarantineDiscarded,
+  MessageDeleted,
   RateLimitChanged,
   CounterReseeded,
   FlushFailed,

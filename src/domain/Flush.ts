@@ -28,6 +28,8 @@ export interface BatchReport {
     readonly reason: QuarantineReason
     readonly sqlstate: string | null
   }>
+  /** Entries of messages that had been deleted. */
+  readonly deleted: number
   readonly durationMs: number
 }
 
@@ -46,6 +48,7 @@ export interface FlushTotals {
   readonly persisted: number
   readonly duplicates: number
   readonly quarantined: number
+  readonly deleted: number
   readonly outages: number
   readonly lastBatch: BatchPersisted | null
 }
@@ -57,6 +60,7 @@ export const flushDecider = {
     persisted: 0,
     duplicates: 0,
     quarantined: 0,
+    deleted: 0,
     outages: 0,
     lastBatch: null,
   } as FlushTotals,
@@ -76,7 +80,7 @@ export const flushDecider = {
         new FlushRecovered({ queue }),
       ])
     }
-    const accounted = command.persisted + command.duplicates + command.quarantined.length
+    const accounted = command.persisted + command.duplicates + command.quarantined.length + command.deleted
     if (accounted !== command.entries) {
       return Either.left(new BooksOutOfBalance({ queue, entries: command.entries, accounted }))
     }
@@ -99,6 +103,7 @@ export const flushDecider = {
         persisted: command.persisted,
         duplicates: command.duplicates,
         quarantined: command.quarantined.length,
+        deleted: command.deleted,
         duration_ms: command.durationMs,
       }),
     ])
@@ -113,6 +118,7 @@ export const flushDecider = {
           persisted: state.persisted + event.persisted,
           duplicates: state.duplicates + event.duplicates,
           quarantined: state.quarantined + event.quarantined,
+          deleted: state.deleted + event.deleted,
           lastBatch: event,
         }
       case "FlushFailed":

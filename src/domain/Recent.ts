@@ -3,6 +3,14 @@ import { decodeEntry, type Entry } from "./Entry.ts"
 import type { UndecodableEntry } from "./Errors.ts"
 import type { CachedMessage, CachedPrivateMessage, CachedPublicMessage, QueueName } from "./Message.ts"
 
+/** What a recent cache holds. */
+export interface RecentEntries {
+  /** Oldest first. */
+  readonly entries: ReadonlyArray<Entry>
+  /** Ids of messages that were deleted and may stand in the cache all the same. */
+  readonly deleted: ReadonlySet<string>
+}
+
 export interface RecentMessages<Message> {
   /** Oldest first. */
   readonly messages: ReadonlyArray<Message>
@@ -12,13 +20,12 @@ export interface RecentMessages<Message> {
 
 /**
  * The newest `limit` messages of a recent cache. A message that was sent again after an unknown outcome stands in
- * the cache twice and is shown once, in its first place.
- *
- * @param entries oldest first
+ * the cache twice and is shown once, in its first place. One that was
+ * deleted is not shown.
  */
 const newest = (
   queue: QueueName,
-  entries: ReadonlyArray<Entry>,
+  { entries, deleted }: RecentEntries,
   limit: number,
 ): RecentMessages<CachedMessage> => {
   const skipped: Array<UndecodableEntry> = []
@@ -26,14 +33,17 @@ const newest = (
   for (const entry of entries) {
     const decoded = decodeEntry(queue, entry)
     if (Either.isLeft(decoded)) skipped.push(decoded.left)
-    else if (!messages.has(decoded.right.message_id)) messages.set(decoded.right.message_id, decoded.right)
+    else {
+      const { message_id } = decoded.right
+      if (!messages.has(message_id) && !deleted.has(message_id)) messages.set(message_id, decoded.right)
+    }
   }
   const all = [...messages.values()]
   return { messages: all.slice(Math.max(0, all.length - limit)), skipped }
 }
 
-export const newestPublic = (entries: ReadonlyArray<Entry>, limit: number) =>
-  newest("public", entries, limit) as RecentMessages<CachedPublicMessage>
+export const newestPublic = (recent: RecentEntries, limit: number) =>
+  newest("public", recent, limit) as RecentMessages<CachedPublicMessage>
 
-export const newestPrivate = (entries: ReadonlyArray<Entry>, limit: number) =>
-  newest("private", entries, limit) as RecentMessages<CachedPrivateMessage>
+export const newestPrivate = (recent: RecentEntries, limit: number) =>
+  newest("private", recent, limit) as RecentMessages<CachedPrivateMessage>

@@ -104,6 +104,24 @@ export const RecentPrivate = Schema.Struct({ messages: Schema.Array(CachedPrivat
 /** The number of caches dropped. Queued and stored messages stay. */
 export const Deleted = Schema.Struct({ deleted: Schema.Number })
 
+/** Any text, so that the one answer to what is no id comes from the one place that knows. */
+const MessagePath = Schema.Struct({ message_id: Schema.String })
+const DeletionErrors = Schema.Union(...StoreErrors.members, error.InvalidMessageId, error.CacheUnavailable)
+
+const deletion = HttpApiGroup.make("deletion")
+  .add(
+    HttpApiEndpoint.del("delete", "/messages/:message_id")
+      .setPath(MessagePath)
+      .addSuccess(HttpApiSchema.NoContent)
+      .addError(DeletionErrors),
+  )
+  .add(
+    HttpApiEndpoint.del("deletePrivate", "/private-messages/:message_id")
+      .setPath(MessagePath)
+      .addSuccess(HttpApiSchema.NoContent)
+      .addError(DeletionErrors),
+  )
+
 const recent = HttpApiGroup.make("recent")
   .add(
     HttpApiEndpoint.get("recent", "/messages/recent")
@@ -134,6 +152,7 @@ const FlushReport = Schema.Struct({
   persisted: Schema.Number,
   duplicates: Schema.Number,
   quarantined: Schema.Number,
+  deleted: Schema.Number,
   remaining: Schema.Number,
 })
 export const Flushed = Schema.Struct({ public: FlushReport, private: FlushReport })
@@ -148,6 +167,7 @@ const QueueStatus = Schema.Struct({
   persisted: Schema.Number,
   duplicates: Schema.Number,
   quarantined: Schema.Number,
+  deleted: Schema.Number,
   quarantine: Schema.Struct({ open: Schema.Number, replayed: Schema.Number, discarded: Schema.Number }),
   outages: Schema.Number,
   reseeds: Schema.Number,
@@ -293,6 +313,7 @@ const health = HttpApiGroup.make("health")
 export class Api extends HttpApi.make("chat-cache")
   .add(publishing)
   .add(recent)
+  .add(deletion)
   .add(operation)
   .add(quarantine)
   .add(health)

@@ -18,10 +18,17 @@ const replyStatus = reply(StatusReport)
 
 type StatusJson = typeof StatusReport.Encoded
 
-const flushReport = ({ persisted, duplicates, quarantined, remaining }: FlushReport): FlushReport => ({
+const flushReport = ({
   persisted,
   duplicates,
   quarantined,
+  deleted,
+  remaining,
+}: FlushReport): FlushReport => ({
+  persisted,
+  duplicates,
+  quarantined,
+  deleted,
   remaining,
 })
 
@@ -37,6 +44,7 @@ const queueStatus = (queue: Status.QueueStatus): StatusJson["queues"]["public"] 
   persisted: queue.persisted,
   duplicates: queue.duplicates,
   quarantined: queue.quarantined,
+  deleted: queue.deleted,
   quarantine: queue.quarantine,
   outages: queue.outages,
   reseeds: queue.reseeds,

@@ -11,6 +11,7 @@ import type { ChatCache } from "../services/ChatCache.ts"
 import { answerErrors } from "./answerErrors.ts"
 import { Api } from "./Api.ts"
 import type { Guard } from "./Guard.ts"
+import * as Deletion from "./Deletion.ts"
 import * as Health from "./Health.ts"
 import * as Operation from "./Operation.ts"
 import * as Publishing from "./Publishing.ts"
@@ -59,7 +60,14 @@ const exactRoutes = HttpRouter.setRouterConfig({
   maxParamLength: http.maxHeaderSize,
 })
 
-const groups = Layer.mergeAll(Publishing.layer, Recent.layer, Operation.layer, Quarantine.layer, Health.layer)
+const groups = Layer.mergeAll(
+  Publishing.layer,
+  Recent.layer,
+  Deletion.layer,
+  Operation.layer,
+  Quarantine.layer,
+  Health.layer,
+)
 
 /** The routes, served by the HTTP server, for whom the guard lets in. */
 export const layer = (guard: Guard): Layer.Layer<never, never, HttpServer.HttpServer | ChatCache> =>

@@ -26,7 +26,7 @@ const unrouted = ({ url }: HttpServerRequest): ErrorAnswer => {
   } catch {
     return new InvalidRequest({ problems: [{ field: "", problem: "the path is not percent-encoded UTF-8" }] })
   }
-  const allowed = routes.filter((route) => route.path.test(path)).map(({ method }) => method)
+  const allowed = [...new Set(routes.filter((route) => route.path.test(path)).map(({ method }) => method))]
   return allowed.length === 0 ? new RouteNotFound() : new MethodNotAllowed({ allowed })
 }
 

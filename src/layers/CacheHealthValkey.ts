@@ -111,6 +111,8 @@ const make = Effect.gen(function* () {
     [keys.counter.public, "string"],
     [keys.counter.private, "string"],
     [keys.rateLimitSettings, "hash"],
+    [keys.deleted.public, "zset"],
+    [keys.deleted.private, "zset"],
   ] as const
 
   const problemsOf = ([infoText, ...types]: ReadonlyArray<unknown>): ReadonlyArray<Finding> => {

@@ -4,7 +4,7 @@
  * For tests and for trying things out: it is the model that the Valkey layers are compared with, and it keeps nothing
  * when the process ends. Time is Effect's clock.
  */
-import { Clock, Context, Effect, Layer } from "effect"
+import { Clock, Context, Duration, Effect, Layer } from "effect"
 import type { Entry } from "../domain/Entry.ts"
 import { CounterMissing } from "../domain/Errors.ts"
 import { highestCountedCacheId, type QueueName } from "../domain/Message.ts"
@@ -13,7 +13,9 @@ import { FlushQueue, type ReadLimit } from "../services/FlushQueue.ts"
 import {
   type AppendOutcome,
   type AppendReply,
+  deletedIdsLast,
   maximumAppend,
+  maximumDeletedIds,
   MessageCache,
   type Publication,
 } from "../services/MessageCache.ts"
@@ -30,6 +32,8 @@ interface State {
   counters: Record<QueueName, number | undefined>
   recent: ReadonlyArray<Entry>
   recentPrivate: Map<string, ReadonlyArray<Entry>>
+  /** By the time of the deletion, which orders them. */
+  deleted: Record<QueueName, Map<string, number>>
   limiters: Map<string, Limiter>
   rateLimit: (RateLimitSettings & { readonly position: number }) | undefined
 }
@@ -39,6 +43,7 @@ const emptyState = (): State => ({
   counters: { public: undefined, private: undefined },
   recent: [],
   recentPrivate: new Map(),
+  deleted: { public: new Map(), private: new Map() },
   limiters: new Map(),
   rateLimit: undefined,
 })
@@ -97,6 +102,36 @@ const makeMessageCache = (state: State, settings: typeof Settings.Service): type
     return { _tag: "Appended", cacheId }
   }
 
+  const forget = (queue: QueueName, messageId: string, userIds: ReadonlyArray<string>): void => {
+    const mark = `"message_id":"${messageId}"`
+    const without = (cache: ReadonlyArray<Entry>) =>
+      cache.filter((entry) => !Buffer.from(entry).includes(mark))
+    if (queue === "public") {
+      state.recent = without(state.recent)
+      return
+    }
+    for (const userId of userIds) {
+      const left = without(state.recentPrivate.get(userId) ?? [])
+      if (left.length === 0) state.recentPrivate.delete(userId)
+      else state.recentPrivate.set(userId, left)
+    }
+  }
+
+  const remove = (queue: QueueName, messageId: string, userIds: ReadonlyArray<string>, now: number): void => {
+    const ids = state.deleted[queue]
+    ids.delete(messageId)
+    ids.set(messageId, now)
+    for (const [id, deletedAt] of ids) {
+      if (ids.size > maximumDeletedIds || deletedAt <= now - Duration.toMillis(deletedIdsLast)) ids.delete(id)
+    }
+    forget(queue, messageId, userIds)
+  }
+
+  const deletedIds = (queue: QueueName, now: number): ReadonlySet<string> => {
+    const newest = Math.max(...state.deleted[queue].values())
+    return new Set(newest > now - Duration.toMillis(deletedIdsLast) ? state.deleted[queue].keys() : [])
+  }
+
   return MessageCache.of({
     append: Effect.fn("MessageCache.append")(function* (queue, publications) {
       if (publications.length > maximumAppend) {
@@ -109,6 +144,9 @@ const makeMessageCache = (state: State, settings: typeof Settings.Service): type
     }),
     recent: Effect.sync(() => state.recent),
     recentPrivate: (userId) => Effect.sync(() => state.recentPrivate.get(userId) ?? []),
+    deletedIds: (queue) => Effect.map(Clock.currentTimeMillis, (now) => deletedIds(queue, now)),
+    remove: (queue, messageId, userIds) =>
+      Effect.map(Clock.currentTimeMillis, (now) => remove(queue, messageId, userIds, now)),
     clearPrivate: (userId) => Effect.sync(() => (state.recentPrivate.delete(userId) ? 1 : 0)),
     clearAllPrivate: Effect.sync(() => {
       const cleared = state.recentPrivate.size

@@ -1,8 +1,11 @@
 import { Chunk, type ConfigError, Duration, Effect, Layer, Metric, Option, Stream } from "effect"
+import type { Entry } from "../domain/Entry.ts"
 import type { UndecodableEntry, UnsafeConfiguration } from "../domain/Errors.ts"
 import { DaemonStopped } from "../domain/Event.ts"
+import type { QueueName } from "../domain/Message.ts"
 import { newestPrivate, newestPublic, type RecentMessages } from "../domain/Recent.ts"
 import { ChatCache } from "../services/ChatCache.ts"
+import { Deletion } from "../services/Deletion.ts"
 import { EventJournal } from "../services/EventJournal.ts"
 import { Flusher } from "../services/Flusher.ts"
 import type { FlushQueue } from "../services/FlushQueue.ts"
@@ -20,6 +23,7 @@ import { Status } from "../services/Status.ts"
 import type { ValkeyServer } from "../services/ValkeyServer.ts"
 import * as CacheHealthValkey from "./CacheHealthValkey.ts"
 import * as CacheIdCounterLayer from "./CacheIdCounter.ts"
+import * as DeletionLayer from "./Deletion.ts"
 import * as EventJournalPostgres from "./EventJournalPostgres.ts"
 import * as FlusherLayer from "./Flusher.ts"
 import * as FlushQueueValkey from "./FlushQueueValkey.ts"
@@ -54,6 +58,7 @@ const shown = <Message>(cacheName: string, { messages, skipped }: RecentMessages
 
 const make = Effect.gen(function* () {
   const cache = yield* MessageCache
+  const deletion = yield* Deletion
   const flusher = yield* Flusher
   const instance = yield* Instance
   const journal = yield* EventJournal
@@ -63,6 +68,10 @@ const make = Effect.gen(function* () {
   const { maxCacheSize, shutdownTimeout } = yield* Settings
   const status = yield* Status
   const store = yield* MessageStore
+
+  /** Both are asked for in one round trip. */
+  const recent = <E>(queue: QueueName, entries: Effect.Effect<ReadonlyArray<Entry>, E>) =>
+    Effect.all({ entries, deleted: cache.deletedIds(queue) }, { concurrency: "unbounded" })
 
   const shutdown = yield* Effect.cached(
     Effect.gen(function* () {
@@ -93,14 +102,17 @@ const make = Effect.gen(function* () {
     publishAll: (drafts) => publisher.publishAll("public", drafts),
     publishAllPrivate: (drafts) => publisher.publishAll("private", drafts),
     recent: Effect.fn("ChatCache.recent")(function* (limit = maxCacheSize) {
-      return yield* shown("recent_messages", newestPublic(yield* cache.recent, limit))
+      return yield* shown("recent_messages", newestPublic(yield* recent("public", cache.recent), limit))
     }),
     recentPrivate: Effect.fn("ChatCache.recentPrivate")(function* (userId, limit = maxCacheSize) {
-      return yield* shown("a private cache", newestPrivate(yield* cache.recentPrivate(userId), limit))
+      const held = yield* recent("private", cache.recentPrivate(userId))
+      return yield* shown("a private cache", newestPrivate(held, limit))
     }),
     clearPrivate: Effect.fn("ChatCache.clearPrivate")((userId) =>
       userId === undefined ? cache.clearAllPrivate : cache.clearPrivate(userId),
     ),
+    delete: (messageId) => deletion.delete("public", messageId),
+    deletePrivate: (messageId) => deletion.delete("private", messageId),
     flush: Effect.all(
       { public: flusher.flush("public"), private: flusher.flush("private") },
       { concurrency: "unbounded" },
@@ -145,7 +157,7 @@ export const layerWithoutDependencies: Layer.Layer<
   | StoreHealth
 > = Layer.scoped(ChatCache, make).pipe(
   Layer.provide(Layer.merge(StatusLayer.layer, Maintenance.layer)),
-  Layer.provide(Layer.merge(PublisherLayer.layer, QuarantineLayer.layer)),
+  Layer.provide(Layer.mergeAll(DeletionLayer.layer, PublisherLayer.layer, QuarantineLayer.layer)),
   Layer.provide(FlusherLayer.layer),
   Layer.provide(RateLimiterLayer.layer),
   Layer.provide(Layer.merge(CacheIdCounterLayer.layer, JournalStateLayer.layer)),

@@ -3,6 +3,7 @@ import { queueNames } from "../domain/Message.ts"
 import type { CacheIdCounter } from "../services/CacheIdCounter.ts"
 import { Flusher } from "../services/Flusher.ts"
 import type { FlushQueue } from "../services/FlushQueue.ts"
+import type { MessageCache } from "../services/MessageCache.ts"
 import type { MessageStore } from "../services/MessageStore.ts"
 import type { Settings } from "../services/Settings.ts"
 import * as FlushBatch from "./flushBatch.ts"
@@ -32,5 +33,8 @@ const make = Effect.gen(function* () {
   })
 })
 
-export const layer: Layer.Layer<Flusher, never, FlushQueue | MessageStore | CacheIdCounter | Settings> =
-  Layer.scoped(Flusher, make)
+export const layer: Layer.Layer<
+  Flusher,
+  never,
+  FlushQueue | MessageCache | MessageStore | CacheIdCounter | Settings
+> = Layer.scoped(Flusher, make)

@@ -33,7 +33,10 @@ interface Totals {
   persisted: number
   duplicates: number
   quarantined: number
+  deleted: number
 }
+
+const noTotals = (): Totals => ({ persisted: 0, duplicates: 0, quarantined: 0, deleted: 0 })
 
 /** How many callers may wait for a flush by hand. All that wait share one. */
 const mailboxCapacity = 1024
@@ -124,6 +127,7 @@ export const make = Effect.fnUntraced(function* (
       totals.persisted += batch.persisted
       totals.duplicates += batch.duplicates
       totals.quarantined += batch.quarantined
+      totals.deleted += batch.deleted
       batchEntries = Math.min(settings.flushBatchSize, batchEntries * 2)
     }
     return { ...totals, remaining: yield* flushQueue.length(queue) }
@@ -186,14 +190,14 @@ export const make = Effect.fnUntraced(function* (
       Effect.zipRight(report.remaining === 0 ? Effect.void : notifyLength(report.remaining)),
     )
 
-  const attempt = (trigger: FlushTrigger, totals: Totals = { persisted: 0, duplicates: 0, quarantined: 0 }) =>
+  const attempt = (trigger: FlushTrigger, totals: Totals = noTotals()) =>
     workOff(trigger, totals).pipe(
       Effect.tapBoth({ onFailure, onSuccess }),
       Effect.annotateLogs({ queue, trigger }),
       Effect.withSpan("Flusher.attempt", { attributes: { queue, trigger } }),
     )
 
-  const drainTotals: Totals = { persisted: 0, duplicates: 0, quarantined: 0 }
+  const drainTotals = noTotals()
   const drainQueue = attempt("drain", drainTotals).pipe(
     Effect.retry(drainBackoff),
     Effect.asVoid,

@@ -1,10 +1,12 @@
-import { Effect, Layer } from "effect"
+import { Duration, Effect, Layer } from "effect"
 import type { Entry } from "../domain/Entry.ts"
 import type { QueueName } from "../domain/Message.ts"
 import {
   type AppendOutcome,
   type AppendReply,
+  deletedIdsLast,
   maximumAppend,
+  maximumDeletedIds,
   MessageCache,
   type Publication,
 } from "../services/MessageCache.ts"
@@ -35,6 +37,7 @@ const make = Effect.gen(function* () {
   const settings = yield* Settings
   const keys = Keys.make(settings.keyPrefix)
   const publishMessages = yield* Script.load("publishMessages-3")
+  const removeMessage = yield* Script.load("removeMessage-1")
 
   const keysOf = (queue: QueueName, publications: ReadonlyArray<Publication>): ReadonlyArray<string> => {
     const named = [keys.flushQueue[queue], keys.counter[queue], keys.rateLimitSettings]
@@ -89,6 +92,21 @@ const make = Effect.gen(function* () {
     recent: newest("recent", keys.recent).pipe(Effect.withSpan("MessageCache.recent")),
     recentPrivate: Effect.fn("MessageCache.recentPrivate")((userId) =>
       newest("recent private", keys.recentPrivate(userId)),
+    ),
+    deletedIds: Effect.fn("MessageCache.deletedIds")((queue) =>
+      valkey
+        .send("read deleted ids", ["zrange", keys.deleted[queue], 0, -1])
+        .pipe(Effect.map((reply): ReadonlySet<string> => new Set(reply as ReadonlyArray<string>))),
+    ),
+    remove: Effect.fn("MessageCache.remove")((queue, messageId, userIds) =>
+      valkey
+        .run(
+          "remove message",
+          removeMessage,
+          [keys.deleted[queue], ...(queue === "public" ? [keys.recent] : userIds.map(keys.recentPrivate))],
+          [messageId, maximumDeletedIds, Duration.toSeconds(deletedIdsLast)],
+        )
+        .pipe(Effect.asVoid),
     ),
     clearPrivate: Effect.fn("MessageCache.clearPrivate")((userId) =>
       valkey

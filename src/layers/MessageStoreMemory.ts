@@ -17,14 +17,20 @@ export class MemoryTables extends Context.Tag("chat-cache/MemoryTables")<
   {
     /** In the order in which they were inserted. */
     readonly messages: (queue: QueueName) => Effect.Effect<ReadonlyArray<CachedMessage>>
+    /** Ids of the messages that were deleted. */
+    readonly deleted: (queue: QueueName) => Effect.Effect<ReadonlyArray<string>>
   }
 >() {}
 
 type MessageTable = ReadonlyMap<string, CachedMessage>
 
+/** By the id of each deleted message the users who saw it. */
+type DeletedTable = ReadonlyMap<string, ReadonlyArray<string>>
+
 /** What is committed. */
 interface Tables {
   messages: Readonly<Record<QueueName, MessageTable>>
+  deleted: Readonly<Record<QueueName, DeletedTable>>
   quarantine: ReadonlyMap<number, QuarantineEntry>
   events: ReadonlyArray<EventRow>
   /** Given out also by transactions that fail, as a sequence does. */
@@ -34,6 +40,7 @@ interface Tables {
 /** What one transaction changes: whole tables that it has locked, new and changed entries, events that follow. */
 interface Changes {
   messages: Partial<Record<QueueName, MessageTable>>
+  deleted: Partial<Record<QueueName, DeletedTable>>
   readonly quarantine: Map<number, QuarantineEntry>
   readonly events: Array<EventRow>
   /** As in PostgreSQL, what has failed once is not committed, even if the failure was caught. */
@@ -52,23 +59,26 @@ const greatest = (rows: Iterable<{ readonly cache_id: number | null }>): number 
 
 const commit = (tables: Tables, changes: Changes): void => {
   tables.messages = { ...tables.messages, ...changes.messages }
+  tables.deleted = { ...tables.deleted, ...changes.deleted }
   tables.quarantine = new Map([...tables.quarantine, ...changes.quarantine])
   tables.events = [...tables.events, ...changes.events]
 }
 
 /** The first message of an id wins, whether it was stored before or stands before in the same batch. */
-const insertRows = (table: MessageTable, rows: ReadonlyArray<CachedMessage>) => {
+const insertRows = (table: MessageTable, deletedIds: DeletedTable, rows: ReadonlyArray<CachedMessage>) => {
   const next = new Map(table)
   const conflicts: Array<number> = []
+  const deleted: Array<number> = []
   let inserted = 0
   for (const [index, row] of rows.entries()) {
     const stored = next.get(row.message_id)
-    if (stored === undefined) {
+    if (deletedIds.has(row.message_id)) deleted.push(index)
+    else if (stored === undefined) {
       next.set(row.message_id, row)
       inserted++
     } else if (!MessageRow.isSameContent(stored, row)) conflicts.push(index)
   }
-  return { next, report: { inserted, conflicts } }
+  return { next, report: { inserted, conflicts, deleted } }
 }
 
 const entryOf = (tables: Tables, changes: Changes | undefined, id: number) =>
@@ -83,6 +93,7 @@ const storeTransaction = (
   take: (lock: string) => Effect.Effect<void, StoreError>,
 ): StoreTransaction => {
   const messagesOf = (queue: QueueName) => changes.messages[queue] ?? tables.messages[queue]
+  const deletedOf = (queue: QueueName) => changes.deleted[queue] ?? tables.deleted[queue]
   const quarantineOf = (queue: QueueName) =>
     [...tables.quarantine.values(), ...changes.quarantine.values()].filter((entry) => entry.queue === queue)
   return {
@@ -91,9 +102,24 @@ const storeTransaction = (
     insert: Effect.fnUntraced(function* (queue: QueueName, messages: ReadonlyArray<CachedMessage>) {
       yield* take(`messages ${queue}`)
       const rows = yield* Effect.forEach(messages, MessageRow.rowOf)
-      const { next, report } = insertRows(messagesOf(queue), rows)
+      const { next, report } = insertRows(messagesOf(queue), deletedOf(queue), rows)
       changes.messages[queue] = next
       return report
+    }),
+
+    deleteMessage: Effect.fnUntraced(function* (queue: QueueName, messageId: string) {
+      yield* take(`messages ${queue}`)
+      const id = messageId.toLowerCase()
+      const noted = deletedOf(queue).get(id)
+      if (noted !== undefined) return { isNew: false, userIds: noted }
+      const row = messagesOf(queue).get(id)
+      const userIds =
+        row === undefined ? [] : [row.owner_id, ...("recipient_id" in row ? [row.recipient_id] : [])]
+      const rest = new Map(messagesOf(queue))
+      rest.delete(id)
+      changes.messages[queue] = rest
+      changes.deleted[queue] = new Map([...deletedOf(queue), [id, userIds]])
+      return { isNew: true, userIds }
     }),
 
     quarantine: Effect.fnUntraced(function* (queue: QueueName, entries: ReadonlyArray<NewQuarantineEntry>) {
@@ -158,7 +184,13 @@ const makeStore = (tables: Tables, locks: Locks.Locks) => {
     body: (transaction: StoreTransaction) => Effect.Effect<A, E>,
   ): Effect.Effect<A, E | StoreError> => {
     const owner = Symbol()
-    const changes: Changes = { messages: {}, quarantine: new Map(), events: [], spoiled: undefined }
+    const changes: Changes = {
+      messages: {},
+      deleted: {},
+      quarantine: new Map(),
+      events: [],
+      spoiled: undefined,
+    }
     const take = (lock: string): Effect.Effect<void, StoreError> => {
       if (changes.spoiled !== undefined) return Effect.fail(changes.spoiled)
       return locks.take(lock, owner).pipe(
@@ -229,6 +261,7 @@ export const layer: Layer.Layer<MessageStore | EventJournal | MemoryTables> = La
   Effect.map(Locks.make, (locks) => {
     const tables: Tables = {
       messages: { public: new Map(), private: new Map() },
+      deleted: { public: new Map(), private: new Map() },
       quarantine: new Map(),
       events: [],
       lastQuarantineId: 0,
@@ -237,7 +270,10 @@ export const layer: Layer.Layer<MessageStore | EventJournal | MemoryTables> = La
       Context.add(EventJournal, makeJournal(tables)),
       Context.add(
         MemoryTables,
-        MemoryTables.of({ messages: (queue) => Effect.sync(() => [...tables.messages[queue].values()]) }),
+        MemoryTables.of({
+          messages: (queue) => Effect.sync(() => [...tables.messages[queue].values()]),
+          deleted: (queue) => Effect.sync(() => [...tables.deleted[queue].keys()]),
+        }),
       ),
     )
   }),

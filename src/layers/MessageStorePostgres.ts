@@ -6,6 +6,7 @@ import type { Event } from "../domain/Event.ts"
 import type { CachedMessage, QueueName } from "../domain/Message.ts"
 import type { NewQuarantineEntry } from "../domain/Quarantine.ts"
 import {
+  type DeletionReport,
   type InsertReport,
   MessageStore,
   type QuarantineFilter,
@@ -23,31 +24,43 @@ const greatestCacheId = (queue: QueueName): QuerySqlToken =>
       greatest(${MessageRows.greatestCacheId(queue)}, ${QuarantineRows.greatestCacheId(queue)}), 0
     ) AS greatest`
 
-/** Which messages were stored before with other content, after fewer rows were added than there are messages. */
-const findConflicts = Effect.fnUntraced(function* (
+interface ComparedRow {
+  readonly ordinal: number
+  readonly is_missing: boolean
+  readonly is_deleted: boolean
+}
+
+/** Which messages were deleted, or stored before with other content, after fewer rows were added than there are messages. */
+const findPassedOver = Effect.fnUntraced(function* (
   { query }: PostgresTransaction,
   compare: QuerySqlToken,
   passedOver: number,
 ) {
-  const { rows } = yield* query<{ readonly ordinal: number; readonly is_missing: boolean }>(compare)
-  if (rows.length > passedOver || rows.some((row) => row.is_missing)) {
+  const { rows } = yield* query<ComparedRow>(compare)
+  if (rows.length > passedOver || rows.some((row) => row.is_missing && !row.is_deleted)) {
     return yield* new StoreUnavailable({
       operation: "MessageStore.insert",
-      reason: "another transaction deleted messages while they were inserted again",
+      reason: "another program deleted rows while they were inserted again",
       sqlstate: null,
     })
   }
-  return rows.map(({ ordinal }) => ordinal - 1)
+  const indexes = (isDeleted: boolean) =>
+    rows.filter((row) => row.is_deleted === isDeleted).map(({ ordinal }) => ordinal - 1)
+  return { conflicts: indexes(false), deleted: indexes(true) }
 })
+
+const nonePassedOver: Omit<InsertReport, "inserted"> = { conflicts: [], deleted: [] }
 
 const insert = (postgres: PostgresTransaction) =>
   Effect.fn("MessageStore.insert")(function* (queue: QueueName, messages: ReadonlyArray<CachedMessage>) {
-    if (messages.length === 0) return { inserted: 0, conflicts: [] } satisfies InsertReport
+    if (messages.length === 0) return { inserted: 0, ...nonePassedOver } satisfies InsertReport
     const batch = MessageRows.batch(queue, messages)
+    yield* postgres.query(MessageRows.lockAgainstDeletion(queue))
     const { rowCount: inserted } = yield* postgres.attempt(batch.insert)
     const passedOver = messages.length - inserted
-    const conflicts = passedOver === 0 ? [] : yield* findConflicts(postgres, batch.compare, passedOver)
-    return { inserted, conflicts } satisfies InsertReport
+    const found =
+      passedOver === 0 ? nonePassedOver : yield* findPassedOver(postgres, batch.compare, passedOver)
+    return { inserted, ...found } satisfies InsertReport
   })
 
 const oneEntry = Effect.fnUntraced(function* <E>(
@@ -64,6 +77,16 @@ const storeTransaction = (postgres: PostgresTransaction): StoreTransaction => ({
   lockQueue: (queue) => Effect.asVoid(postgres.query(MessageRows.lock(queue))),
 
   insert: insert(postgres),
+
+  deleteMessage: Effect.fn("MessageStore.deleteMessage")(function* (queue: QueueName, messageId: string) {
+    yield* postgres.query(MessageRows.lockForDeletion(queue))
+    const { rows } = yield* postgres.query<{
+      readonly is_new: boolean
+      readonly user_ids: ReadonlyArray<string>
+    }>(MessageRows.remove(queue, messageId))
+    const { is_new, user_ids } = rows[0]!
+    return { isNew: is_new, userIds: user_ids } satisfies DeletionReport
+  }),
 
   quarantine: Effect.fnUntraced(function* (queue: QueueName, entries: ReadonlyArray<NewQuarantineEntry>) {
     if (entries.length === 0) return []

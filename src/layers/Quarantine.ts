@@ -103,6 +103,7 @@ const make = Effect.gen(function* () {
     const report = yield* transaction
       .insert(entry.queue, [message])
       .pipe(Effect.catchTag("RowsRefused", (error) => Effect.fail(refuse(error.message))))
+    if (report.deleted.length > 0) return yield* refuse(`message_id ${message.message_id} was deleted`)
     if (report.conflicts.length > 0) {
       return yield* refuse(`message_id ${message.message_id} is stored with other content`)
     }

@@ -2,10 +2,11 @@ import { Clock, Effect } from "effect"
 import { entryKey } from "../domain/Entry.ts"
 import type { FlushTrigger } from "../domain/Event.ts"
 import { flushDecider } from "../domain/Flush.ts"
-import type { QueueName } from "../domain/Message.ts"
+import type { CachedMessage, QueueName } from "../domain/Message.ts"
 import type { NewQuarantineEntry } from "../domain/Quarantine.ts"
 import { CacheIdCounter } from "../services/CacheIdCounter.ts"
 import { FlushQueue, type ReadLimit } from "../services/FlushQueue.ts"
+import { MessageCache } from "../services/MessageCache.ts"
 import { MessageStore, type StoreTransaction } from "../services/MessageStore.ts"
 import { isolateRefused } from "./isolateRefused.ts"
 import type { Row } from "./QueuedBatch.ts"
@@ -17,9 +18,14 @@ export interface BatchResult {
   readonly persisted: number
   readonly duplicates: number
   readonly quarantined: number
+  readonly deleted: number
 }
 
-const emptyBatch: BatchResult = { entries: 0, persisted: 0, duplicates: 0, quarantined: 0 }
+/** Those whose recent caches show the message. */
+const usersOf = (message: CachedMessage): ReadonlyArray<string> =>
+  "recipient_id" in message ? [message.owner_id, message.recipient_id] : []
+
+const emptyBatch: BatchResult = { entries: 0, persisted: 0, duplicates: 0, quarantined: 0, deleted: 0 }
 
 /**
  * Without those that are quarantined already: this batch was committed before and not acknowledged, and what refused a
@@ -51,11 +57,13 @@ const insertRows = Effect.fnUntraced(function* (
     ),
   )
   const bad: Array<NewQuarantineEntry> = []
+  const deleted: Array<CachedMessage> = []
   let persisted = 0
   let duplicates = 0
   for (const { rows: group, report } of reports) {
     persisted += report.inserted
-    duplicates += group.length - report.inserted - report.conflicts.length
+    duplicates += group.length - report.inserted - report.conflicts.length - report.deleted.length
+    for (const index of report.deleted) deleted.push(group[index]!.message)
     for (const index of report.conflicts) {
       const { message, entry } = group[index]!
       bad.push({
@@ -76,7 +84,7 @@ const insertRows = Effect.fnUntraced(function* (
       raw: row.entry,
     })
   }
-  return { persisted, duplicates, bad }
+  return { persisted, duplicates, bad, deleted }
 })
 
 /**
@@ -91,6 +99,7 @@ export const make = Effect.gen(function* () {
   const flushQueue = yield* FlushQueue
   const store = yield* MessageStore
   const counter = yield* CacheIdCounter
+  const cache = yield* MessageCache
   const readAhead = yield* ReadAhead.make
 
   const persist = (queue: QueueName, trigger: FlushTrigger, limit: ReadLimit) =>
@@ -100,7 +109,9 @@ export const make = Effect.gen(function* () {
         yield* transaction.lockQueue(queue)
         const batch = yield* readAhead.next(queue, limit)
         const { entries, rows, bad: undecodable } = batch
-        if (entries.length === 0) return { entries, result: emptyBatch, counterIsBehind: false }
+        if (entries.length === 0) {
+          return { entries, result: emptyBatch, deleted: [], counterIsBehind: false }
+        }
         yield* readAhead.begin(queue, limit, batch)
         const pending = yield* withoutQuarantined(queue, rows, transaction)
         const inserted = yield* insertRows(queue, pending, transaction)
@@ -110,7 +121,7 @@ export const make = Effect.gen(function* () {
           const quarantineId = ids[index]
           return quarantineId === undefined ? [] : [{ quarantineId, cacheId, reason, sqlstate }]
         })
-        const { persisted } = inserted
+        const { persisted, deleted } = inserted
         const duplicates =
           inserted.duplicates + (rows.length - pending.length) + (bad.length - quarantined.length)
         const events = yield* flushDecider.decide({
@@ -123,6 +134,7 @@ export const make = Effect.gen(function* () {
           persisted,
           duplicates,
           quarantined,
+          deleted: deleted.length,
           durationMs: (yield* Clock.currentTimeMillis) - startedAt,
         })
         const lastGiven = yield* flushQueue.lastCacheId(queue)
@@ -131,14 +143,26 @@ export const make = Effect.gen(function* () {
         yield* transaction.journal(events)
         return {
           entries,
-          result: { entries: entries.length, persisted, duplicates, quarantined: quarantined.length },
+          result: {
+            entries: entries.length,
+            persisted,
+            duplicates,
+            quarantined: quarantined.length,
+            deleted: deleted.length,
+          },
+          deleted,
           counterIsBehind,
         }
       }),
     )
 
   return Effect.fn("flushBatch")(function* (queue: QueueName, trigger: FlushTrigger, limit: ReadLimit) {
-    const { entries, result, counterIsBehind } = yield* persist(queue, trigger, limit)
+    const { entries, result, deleted, counterIsBehind } = yield* persist(queue, trigger, limit)
+    // Before the acknowledgement, which is the last that is seen of them.
+    yield* Effect.forEach(deleted, (message) => cache.remove(queue, message.message_id, usersOf(message)), {
+      concurrency: 16,
+      discard: true,
+    })
     if (entries.length > 0) yield* flushQueue.acknowledge(queue, entries)
     if (counterIsBehind) yield* counter.reseed(queue)
     return result

@@ -1,6 +1,7 @@
 import { Context, type Effect, type Either, type Stream } from "effect"
 import type {
   CacheUnavailable,
+  InvalidMessageId,
   InvalidRateLimitSettings,
   ShuttingDown,
   StoreError,
@@ -53,6 +54,20 @@ export class ChatCache extends Context.Tag("chat-cache/ChatCache")<
      * Returns the number of caches dropped.
      */
     readonly clearPrivate: (userId?: string) => Effect.Effect<number, CacheUnavailable>
+
+    /**
+     * Deletes a public message for good: from the recent list, the queue and the table, and also if it only arrives
+     * later. Deleting again what is deleted, or what nobody has seen, is fine. With `CacheUnavailable` it may be seen in
+     * the recent list until it is repeated.
+     */
+    readonly delete: (
+      messageId: string,
+    ) => Effect.Effect<void, InvalidMessageId | CacheUnavailable | StoreError>
+
+    /** The same for a private message, which disappears for both of its users. */
+    readonly deletePrivate: (
+      messageId: string,
+    ) => Effect.Effect<void, InvalidMessageId | CacheUnavailable | StoreError>
 
     /** Moves both queues into PostgreSQL now. Fails when one of them did not get to its end; the rest stays queued. */
     readonly flush: Effect.Effect<Readonly<Record<QueueName, FlushReport>>, FlushError | ShuttingDown>

@@ -17,6 +17,8 @@ export interface FlushReport {
   /** Entries that were rows already, such as those of a batch that was committed but not acknowledged. */
   readonly duplicates: number
   readonly quarantined: number
+  /** Entries of messages that had been deleted: they are in no table. */
+  readonly deleted: number
   /** Entries still in the queue. */
   readonly remaining: number
 }
@@ -25,6 +27,7 @@ export interface DrainReport {
   readonly persisted: number
   readonly duplicates: number
   readonly quarantined: number
+  readonly deleted: number
   /** Entries still in the queue, `undefined` when Valkey could not be asked. */
   readonly remaining: number | undefined
   /** True when everything that was queued when the drain began has left the queue. */

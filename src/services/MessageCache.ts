@@ -1,4 +1,4 @@
-import { Context, type Effect } from "effect"
+import { Context, Duration, type Effect } from "effect"
 import type { Entry } from "../domain/Entry.ts"
 import type { CacheUnavailable, CounterMissing } from "../domain/Errors.ts"
 import type { QueueName } from "../domain/Message.ts"
@@ -29,6 +29,12 @@ export interface AppendReply {
 /** The most publications of one `append`. */
 export const maximumAppend = 1000
 
+/** They travel to every reader, so that they must stay few. */
+export const maximumDeletedIds = 1000
+
+/** Longer than any queue should wait for PostgreSQL. */
+export const deletedIdsLast = Duration.days(7)
+
 /** The recent messages, and the one door to the flush queues. */
 export class MessageCache extends Context.Tag("chat-cache/MessageCache")<
   MessageCache,
@@ -49,6 +55,20 @@ export class MessageCache extends Context.Tag("chat-cache/MessageCache")<
 
     /** The recent entries that the user sent or received, in the same form. */
     readonly recentPrivate: (userId: string) => Effect.Effect<ReadonlyArray<Entry>, CacheUnavailable>
+
+    /** Ids of the messages of a queue that were deleted last: readers pass over them. */
+    readonly deletedIds: (queue: QueueName) => Effect.Effect<ReadonlySet<string>, CacheUnavailable>
+
+    /**
+     * Takes a deleted message out of the public cache, or out of the private caches of these users, and adds it to
+     * `deletedIds`, which keep the last `maximumDeletedIds` for `deletedIdsLast`. Its cost does not grow with a queue.
+     * Repeating it is harmless. Works when the server is out of memory.
+     */
+    readonly remove: (
+      queue: QueueName,
+      messageId: string,
+      userIds: ReadonlyArray<string>,
+    ) => Effect.Effect<void, CacheUnavailable>
 
     /** Drops one user's private cache. Returns the number of caches dropped: 0 or 1. Queues are not touched. */
     readonly clearPrivate: (userId: string) => Effect.Effect<number, CacheUnavailable>

@@ -9,6 +9,15 @@ export interface InsertReport {
   readonly inserted: number
   /** Indexes of the messages whose `message_id` is stored with other content. They were not added. */
   readonly conflicts: ReadonlyArray<number>
+  /** Indexes of the messages that were deleted before. They were not added. */
+  readonly deleted: ReadonlyArray<number>
+}
+
+export interface DeletionReport {
+  /** False when the message had been deleted before. */
+  readonly isNew: boolean
+  /** Those whose recent caches show the message, as far as it ever was stored: its author, and its recipient if any. */
+  readonly userIds: ReadonlyArray<string>
 }
 
 /** What can be done inside one transaction. All of it becomes visible together, or none of it. */
@@ -21,13 +30,20 @@ export interface StoreTransaction {
 
   /**
    * Adds the messages that are not stored yet, in one statement. A message that is already stored with the same
-   * content (`cache_id` and `authored_at` do not count) is passed over. With `RowsRefused` none of these messages was added, and the
+   * content (`cache_id` and `authored_at` do not count) is passed over, and so is one that was deleted: no order of
+   * insertions and deletions brings a deleted message back. With `RowsRefused` none of these messages was added, and the
    * transaction goes on as if the call had not been made.
    */
   readonly insert: (
     queue: QueueName,
     messages: ReadonlyArray<CachedMessage>,
   ) => Effect.Effect<InsertReport, RowsRefused | StoreError>
+
+  /**
+   * Deletes the message with this id, and has `insert` pass over it from now on, whether or not it was ever seen. Waits
+   * for transactions that are inserting (at most a second, then `StoreUnavailable`), and has later ones wait.
+   */
+  readonly deleteMessage: (queue: QueueName, messageId: string) => Effect.Effect<DeletionReport, StoreError>
 
   /**
    * Adds open quarantine entries. Returns their ids, in order: `undefined` for one whose bytes are in the quarantine of

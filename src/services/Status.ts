@@ -24,6 +24,8 @@ export interface QueueStatus {
   readonly persisted: number
   readonly duplicates: number
   readonly quarantined: number
+  /** Entries of the queue that were dropped because their message had been deleted. */
+  readonly deleted: number
   readonly quarantine: QuarantineTotals
   readonly outages: number
   readonly reseeds: number

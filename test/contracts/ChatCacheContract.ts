@@ -18,7 +18,7 @@ const draft = (text: string, fields: Partial<PublicMessageDraft> = {}): PublicMe
 
 const unlimited = { message_limit: 1_000_000, window_seconds: 60 }
 
-const noTrace = { persisted: 0, duplicates: 0, quarantined: 0, remaining: 0 }
+const noTrace = { persisted: 0, duplicates: 0, quarantined: 0, deleted: 0, remaining: 0 }
 
 const recordedEvents = Effect.flatMap(ChatCache, (chat) => Stream.runCollect(chat.events())).pipe(
   Effect.map(Chunk.toReadonlyArray),
@@ -197,6 +197,92 @@ export const suite = <E>(
           (yield* Effect.flip(chat.quarantine.replay(discarded.id)))._tag,
           "QuarantineEntryResolved",
         )
+      }),
+    )
+
+    test(
+      "deletes a message that is queued: it is not shown from then on, and never stored",
+      Effect.gen(function* () {
+        const chat = yield* ChatCache
+        const { message_id } = yield* chat.publish(draft("regretted"))
+        yield* chat.publish(draft("neighbour"))
+        yield* chat.delete(message_id.toUpperCase())
+        const texts = Effect.map(chat.recent(), (messages) => messages.map(({ message }) => message))
+        assert.deepStrictEqual(yield* texts, ["neighbour"])
+        assert.deepStrictEqual((yield* chat.flush).public, { ...noTrace, persisted: 1, deleted: 1 })
+        assert.deepStrictEqual(yield* texts, ["neighbour"])
+        assert.deepInclude((yield* chat.status).queues.public, { persisted: 1, deleted: 1, length: 0 })
+      }),
+    )
+
+    test(
+      "deletes a private message for both of its users, queued or stored",
+      Effect.gen(function* () {
+        const chat = yield* ChatCache
+        const from = { owner_id: "a", username: "ada", recipient_id: "b", recipient: "bob" }
+        const stored = yield* chat.publishPrivate({ ...from, message: "stored" })
+        yield* chat.flush
+        const queued = yield* chat.publishPrivate({ ...from, message: "queued" })
+        yield* chat.publishPrivate({ ...from, message: "kept" })
+        // In the public queue these are other messages.
+        yield* chat.delete(stored.message_id)
+        const shown = (user: string) =>
+          Effect.map(chat.recentPrivate(user), (messages) => messages.map(({ message }) => message))
+        assert.deepStrictEqual(yield* shown("a"), ["stored", "queued", "kept"])
+        yield* chat.deletePrivate(queued.message_id)
+        yield* chat.deletePrivate(stored.message_id)
+        for (const user of ["a", "b"]) assert.deepStrictEqual(yield* shown(user), ["kept"])
+        assert.deepStrictEqual((yield* chat.flush).private, { ...noTrace, persisted: 1, deleted: 1 })
+        for (const user of ["a", "b"]) assert.deepStrictEqual(yield* shown(user), ["kept"])
+      }),
+    )
+
+    test(
+      "deletes what nobody has seen, which then does not arrive, and says so once however often it is repeated",
+      Effect.gen(function* () {
+        const chat = yield* ChatCache
+        const message_id = "6f9619ff-8b86-4d11-b42d-00c04fc964ff"
+        yield* chat.delete(message_id)
+        yield* chat.delete(message_id)
+        yield* chat.publish(draft("too late", { message_id }))
+        assert.deepStrictEqual(yield* chat.recent(), [])
+        assert.deepStrictEqual((yield* chat.flush).public, { ...noTrace, deleted: 1 })
+        const events = (yield* recordedEvents).filter(({ event }) => event._tag === "MessageDeleted")
+        assert.deepStrictEqual(
+          events.map(({ event }) => ({ ...event })),
+          [{ _tag: "MessageDeleted", queue: "public", message_id }],
+        )
+      }),
+    )
+
+    test(
+      "does not delete what is no id, and says why",
+      Effect.gen(function* () {
+        const chat = yield* ChatCache
+        for (const id of ["", "recent", "17", "6f9619ff-8b86-4d11-b42d-00c04fc964f"]) {
+          const error = yield* Effect.flip(chat.deletePrivate(id))
+          assert.strictEqual(error._tag, "InvalidMessageId")
+          assert.include(error.message, "must be a UUID")
+        }
+      }),
+    )
+
+    test(
+      "does not replay a quarantined message that was deleted",
+      Effect.gen(function* () {
+        const chat = yield* ChatCache
+        const message_id = "6f9619ff-8b86-4d11-b42d-00c04fc964ff"
+        yield* chat.publish(draft("first", { message_id }))
+        yield* chat.publish(draft("second", { message_id }))
+        yield* chat.flush
+        yield* chat.delete(message_id)
+        const [entry] = yield* chat.quarantine.list({ limit: 1 })
+        const refused = yield* Effect.flip(chat.quarantine.replay(entry?.id ?? 0))
+        assert.strictEqual(refused._tag, "ReplayRefused")
+        assert.include(refused.message, "was deleted")
+        // With a corrected identity it is another message.
+        const replayed = yield* chat.quarantine.replay(entry?.id ?? 0, draft("second"))
+        assert.strictEqual(replayed.status, "replayed")
       }),
     )
 

@@ -3,7 +3,12 @@ import { Effect, Exit } from "effect"
 import * as fc from "fast-check"
 import type { QueueName } from "../../src/domain/Message.ts"
 import { FlushQueue } from "../../src/services/FlushQueue.ts"
-import { maximumAppend, MessageCache, type Publication } from "../../src/services/MessageCache.ts"
+import {
+  maximumAppend,
+  maximumDeletedIds,
+  MessageCache,
+  type Publication,
+} from "../../src/services/MessageCache.ts"
 import { type CacheBackend, entryText, publication, publications, textOf } from "./CacheBackend.ts"
 
 const everything = { entries: 1_000_000, bytes: 1_000_000_000 }
@@ -14,6 +19,14 @@ const tags = (outcomes: ReadonlyArray<{ readonly _tag: string }>) => outcomes.ma
 
 const start = (queue: QueueName) =>
   Effect.flatMap(FlushQueue, (flushQueue) => flushQueue.raiseCounter(queue, 0))
+
+const message = (id: string, text = "", recipientId?: string): Publication => ({
+  payload: JSON.stringify({ message_id: id, message: text }),
+  ownerId: "ann",
+  ...(recipientId === undefined ? {} : { recipientId }),
+})
+
+const uuidOf = (number: number): string => `00000000-0000-7000-8000-${String(number).padStart(12, "0")}`
 
 const user = fc.constantFrom("ann", "bob", "cleo")
 
@@ -278,6 +291,59 @@ export const messageCacheContract = <R>(backend: CacheBackend<R>) => {
         expect(yield* flushQueue.length("private")).toBe(3)
         const { outcomes } = yield* cache.append("private", [publication(4, "ann", "bob")])
         expect(outcomes).toEqual([{ _tag: "Appended", cacheId: 4 }])
+      }).pipe(Effect.provide(backend.ports())),
+    )
+
+    it.effect("removes a message from the public list, wherever and however often it stands there", () =>
+      Effect.gen(function* () {
+        const cache = yield* MessageCache
+        const flushQueue = yield* FlushQueue
+        yield* start("public")
+        const [one, two] = [uuidOf(1), uuidOf(2)]
+        const pretender = message(two, `"message_id":"${one}" \\"message_id":"${one}"`)
+        yield* cache.append("public", [message(one), message(two), message(one, "again"), pretender])
+        expect([...(yield* cache.deletedIds("public"))]).toEqual([])
+        yield* cache.remove("public", one, ["nobody"])
+        yield* cache.remove("public", one, [])
+        expect(yield* texts(cache.recent)).toEqual([
+          entryText(2, message(two).payload),
+          entryText(4, pretender.payload),
+        ])
+        expect([...(yield* cache.deletedIds("public"))]).toEqual([one])
+        expect([...(yield* cache.deletedIds("private"))]).toEqual([])
+        // The queue is the flusher's.
+        expect(yield* flushQueue.length("public")).toBe(4)
+      }).pipe(Effect.provide(backend.ports())),
+    )
+
+    it.effect(
+      "removes a private message from the caches of the users that are named, and from no other",
+      () =>
+        Effect.gen(function* () {
+          const cache = yield* MessageCache
+          yield* start("private")
+          const [one, two] = [uuidOf(1), uuidOf(2)]
+          yield* cache.append("private", [message(one, "", "bob"), message(two, "", "bob")])
+          yield* cache.remove("private", one, ["ann", "cleo"])
+          const held = (userId: string) => Effect.map(cache.recentPrivate(userId), ({ length }) => length)
+          expect([yield* held("ann"), yield* held("bob"), yield* held("cleo")]).toEqual([1, 2, 0])
+          yield* cache.remove("private", one, ["bob"])
+          expect([yield* held("ann"), yield* held("bob")]).toEqual([1, 1])
+          yield* cache.remove("private", two, ["ann", "bob", "ann"])
+          expect(yield* cache.clearAllPrivate).toBe(0)
+          expect([...(yield* cache.deletedIds("private"))].sort()).toEqual([one, two])
+        }).pipe(Effect.provide(backend.ports())),
+    )
+
+    it.effect("keeps the ids that were deleted last, and not more of them than a reader can bear", () =>
+      Effect.gen(function* () {
+        const cache = yield* MessageCache
+        const ids = Array.from({ length: maximumDeletedIds + 20 }, (_, number) => uuidOf(number))
+        yield* Effect.forEach(ids, (id) => cache.remove("public", id, []), { discard: true })
+        const kept = yield* cache.deletedIds("public")
+        expect(kept.size).toBe(maximumDeletedIds)
+        expect(kept.has(ids.at(-1)!)).toBe(true)
+        expect(kept.has(ids[0]!)).toBe(false)
       }).pipe(Effect.provide(backend.ports())),
     )
   })

@@ -104,7 +104,7 @@ const insertions = <R>(backend: StoreBackend<R>) => {
                   inserted++
                 } else if (first.message !== said) conflicts.push(index)
               }
-              expect(yield* insert("public", messages)).toEqual({ inserted, conflicts })
+              expect(yield* insert("public", messages)).toEqual({ inserted, conflicts, deleted: [] })
             }
             expect(yield* stored("public")).toEqual([...expected.values()].map(asStored))
             expect(yield* stored("private")).toEqual([])
@@ -126,8 +126,12 @@ const insertions = <R>(backend: StoreBackend<R>) => {
                 cache_id,
                 ...message,
               }))
-              expect(yield* insert(queue, messages)).toEqual({ inserted: messages.length, conflicts: [] })
-              expect(yield* insert(queue, messages)).toEqual({ inserted: 0, conflicts: [] })
+              expect(yield* insert(queue, messages)).toEqual({
+                inserted: messages.length,
+                conflicts: [],
+                deleted: [],
+              })
+              expect(yield* insert(queue, messages)).toEqual({ inserted: 0, conflicts: [], deleted: [] })
               const withoutTime = (row: StoredMessage) => Struct.omit(row, "authoredAtMillis")
               expect((yield* stored(queue)).map(withoutTime)).toEqual(messages.map(asStored).map(withoutTime))
             }
@@ -140,7 +144,7 @@ const insertions = <R>(backend: StoreBackend<R>) => {
           yield* insert("public", [publicMessage(1, { authored_at: "2026-03-01T12:00:00.5Z" })])
           expect(
             yield* insert("public", [publicMessage(1, { authored_at: "2026-03-02T12:00:00Z", cache_id: 9 })]),
-          ).toEqual({ inserted: 0, conflicts: [] })
+          ).toEqual({ inserted: 0, conflicts: [], deleted: [] })
           expect(yield* stored("public")).toEqual([
             asStored(publicMessage(1, { authored_at: "2026-03-01T12:00:00.5Z" })),
           ])
@@ -159,7 +163,11 @@ const insertions = <R>(backend: StoreBackend<R>) => {
             for (const column of Object.keys(message)) {
               if (column === "message_id" || column === "cache_id" || column === "authored_at") continue
               const other = { ...message, [column]: "other" } as CachedMessage
-              expect(yield* insert(queue, [message, other, message])).toEqual({ inserted: 0, conflicts: [1] })
+              expect(yield* insert(queue, [message, other, message])).toEqual({
+                inserted: 0,
+                conflicts: [1],
+                deleted: [],
+              })
             }
           }
         }).pipe(Effect.provide(backend.ports)),
@@ -533,7 +541,161 @@ const greatestCacheIds = <R>(backend: StoreBackend<R>) => {
   )
 }
 
+const privateMessage1 = {
+  ...Struct.omit(publicMessage(1) as unknown as Record<string, unknown>, "channel"),
+  recipient_id: "bob",
+  recipient: "Bob",
+} as unknown as CachedMessage
+
+const deletions = <R>(backend: StoreBackend<R>) => {
+  layer(backend.environment, { excludeTestServices: true })(
+    `MessageStore (deletion): ${backend.name}`,
+    (it) => {
+      const idOf = (number: number) => publicMessage(number).message_id
+      const deleteMessage = (queue: QueueName, messageId: string) =>
+        transact((transaction) => transaction.deleteMessage(queue, messageId))
+
+      it.effect("deletes the row, tells once that it is new, and always whose caches show the message", () =>
+        Effect.gen(function* () {
+          yield* insert("public", publicMessages(1, 2))
+          yield* insert("private", [privateMessage1])
+          expect(yield* deleteMessage("public", idOf(1))).toEqual({ isNew: true, userIds: ["ann"] })
+          expect(yield* deleteMessage("public", idOf(1))).toEqual({ isNew: false, userIds: ["ann"] })
+          expect((yield* stored("public")).map(({ message_id }) => message_id)).toEqual([idOf(2)])
+          // The same id in the other queue is another message.
+          expect((yield* stored("private")).length).toBe(1)
+          expect(yield* deleteMessage("private", idOf(1))).toEqual({ isNew: true, userIds: ["ann", "bob"] })
+          expect(yield* deleteMessage("private", idOf(1))).toEqual({ isNew: false, userIds: ["ann", "bob"] })
+          expect(yield* stored("private")).toEqual([])
+        }).pipe(Effect.provide(backend.ports)),
+      )
+
+      it.effect("never takes a message that was deleted, also before it was ever seen", () =>
+        Effect.gen(function* () {
+          expect(yield* deleteMessage("public", idOf(2))).toEqual({ isNew: true, userIds: [] })
+          yield* insert("public", [publicMessage(3)])
+          yield* deleteMessage("public", idOf(3))
+          const again = [
+            publicMessage(1),
+            publicMessage(2),
+            publicMessage(3, { message: "other" }),
+            publicMessage(2),
+            publicMessage(1, { message: "other" }),
+          ]
+          expect(yield* insert("public", again)).toEqual({ inserted: 1, conflicts: [4], deleted: [1, 2, 3] })
+          expect(yield* insert("public", [publicMessage(2)])).toEqual({
+            inserted: 0,
+            conflicts: [],
+            deleted: [0],
+          })
+          expect((yield* stored("public")).map(({ cache_id }) => cache_id)).toEqual([1])
+          expect(yield* insert("private", [{ ...privateMessage1, message_id: idOf(2) }])).toMatchObject({
+            inserted: 1,
+          })
+        }).pipe(Effect.provide(backend.ports)),
+      )
+
+      it.effect("leaves nothing of a deletion whose transaction fails", () =>
+        Effect.gen(function* () {
+          yield* insert("public", [publicMessage(1)])
+          yield* transact((transaction) =>
+            transaction.deleteMessage("public", idOf(1)).pipe(Effect.zipRight(Effect.fail("no"))),
+          ).pipe(Effect.flip)
+          expect((yield* stored("public")).length).toBe(1)
+          expect(yield* deleteMessage("public", idOf(1))).toMatchObject({ isNew: true })
+        }).pipe(Effect.provide(backend.ports)),
+      )
+
+      it.effect("waits for an insertion that is not committed, without which it could not see the row", () =>
+        Effect.gen(function* () {
+          const inserted = yield* Deferred.make<void>()
+          const mayEnd = yield* Deferred.make<void>()
+          const inserting = yield* Effect.fork(
+            transact((transaction) =>
+              transaction
+                .insert("public", [publicMessage(1)])
+                .pipe(
+                  Effect.zipRight(Deferred.succeed(inserted, undefined)),
+                  Effect.zipRight(Deferred.await(mayEnd)),
+                ),
+            ),
+          )
+          yield* Deferred.await(inserted)
+          expect(yield* Effect.flip(deleteMessage("public", idOf(1)))).toMatchObject({
+            _tag: "StoreUnavailable",
+            sqlstate: "55P03",
+          })
+          yield* Deferred.succeed(mayEnd, undefined)
+          yield* Fiber.join(inserting)
+          expect((yield* stored("public")).length).toBe(1)
+          expect(yield* deleteMessage("public", idOf(1))).toMatchObject({ isNew: true })
+          expect(yield* stored("public")).toEqual([])
+        }).pipe(Effect.provide(backend.ports)),
+      )
+
+      it.effect("has an insertion wait that would commit after it", () =>
+        Effect.gen(function* () {
+          const deleted = yield* Deferred.make<void>()
+          const mayEnd = yield* Deferred.make<void>()
+          const deleting = yield* Effect.fork(
+            transact((transaction) =>
+              transaction
+                .deleteMessage("public", idOf(1))
+                .pipe(
+                  Effect.zipRight(Deferred.succeed(deleted, undefined)),
+                  Effect.zipRight(Deferred.await(mayEnd)),
+                ),
+            ),
+          )
+          yield* Deferred.await(deleted)
+          const begun = yield* Deferred.make<void>()
+          const inserting = yield* Effect.fork(
+            transact((transaction) =>
+              Deferred.succeed(begun, undefined).pipe(
+                Effect.zipRight(transaction.insert("public", [publicMessage(1)])),
+              ),
+            ),
+          )
+          yield* Deferred.await(begun)
+          yield* Deferred.succeed(mayEnd, undefined)
+          yield* Fiber.join(deleting)
+          expect(yield* Fiber.join(inserting)).toEqual({ inserted: 0, conflicts: [], deleted: [0] })
+        }).pipe(Effect.provide(backend.ports)),
+      )
+
+      it.effect.prop(
+        "insertions and deletions at the same time: nothing that was deleted is stored in the end",
+        { ids: fc.array(fc.integer({ min: 1, max: 12 }), { minLength: 1, maxLength: 6 }) },
+        ({ ids }) =>
+          Effect.gen(function* () {
+            const retried = <A, E extends { readonly _tag: string }, R>(effect: Effect.Effect<A, E, R>) =>
+              Effect.retry(effect, { while: ({ _tag }) => _tag === "StoreUnavailable" })
+            yield* Effect.all(
+              [
+                retried(insert("public", publicMessages(1, 8))),
+                retried(insert("public", publicMessages(5, 12))),
+                Effect.forEach(ids, (id) => retried(deleteMessage("public", idOf(id))), {
+                  concurrency: 3,
+                  discard: true,
+                }),
+              ],
+              { concurrency: "unbounded" },
+            )
+            const left = new Set((yield* stored("public")).map(({ message_id }) => message_id))
+            expect([...left].sort()).toEqual(
+              publicMessages(1, 12)
+                .map(({ message_id }) => message_id)
+                .filter((messageId) => !ids.some((id) => idOf(id) === messageId)),
+            )
+          }).pipe(Effect.provide(backend.ports)),
+        { fastCheck: { numRuns: 15 } },
+      )
+    },
+  )
+}
+
 export const messageStoreContract = <R>(backend: StoreBackend<R>) => {
+  deletions(backend)
   insertions(backend)
   visibility(backend)
   locks(backend)

@@ -20,6 +20,7 @@ const journal: { readonly [Tag in Event["_tag"]]: object } = {
     persisted: 3,
     duplicates: 2,
     quarantined: 1,
+    deleted: 4,
     duration_ms: 1.5,
   },
   MessageQuarantined: {
@@ -38,6 +39,7 @@ const journal: { readonly [Tag in Event["_tag"]]: object } = {
     corrected: true,
   },
   QuarantineDiscarded: { _tag: "QuarantineDiscarded", queue: "private", quarantine_id: 1 },
+  MessageDeleted: { _tag: "MessageDeleted", queue: "private", message_id },
   RateLimitChanged: { _tag: "RateLimitChanged", message_limit: 10, window_seconds: 60 },
   CounterReseeded: { _tag: "CounterReseeded", queue: "public", from: null, to: 9_007_199_254_740_991 },
   FlushFailed: {
@@ -88,7 +90,12 @@ it("every reason and trigger of the journal is known", () => {
   for (const trigger of triggers) decode({ ...journal.BatchPersisted, trigger })
 })
 
-it.each(["persisted", "duplicates", "quarantined", "duration_ms"])(
+it("a batch of a version that could not delete had no deleted message in it", () => {
+  const { deleted: _, ...earlier } = journal.BatchPersisted as Record<string, unknown>
+  assert.deepInclude(decode(earlier), { quarantined: 1, deleted: 0 })
+})
+
+it.each(["persisted", "duplicates", "quarantined", "deleted", "duration_ms"])(
   "%s of a batch is not negative",
   (field) => {
     assert.throws(() => decode({ ...journal.BatchPersisted, [field]: -1 }))

@@ -40,12 +40,13 @@ const balanced: fc.Arbitrary<BatchReport> = fc
         sqlstate: fc.constantFrom(null, "22001", "23514"),
       }),
     ),
+    deleted: count,
     durationMs: count,
   })
   .map((report) => ({
     ...report,
     _tag: "RecordBatch",
-    entries: report.persisted + report.duplicates + report.quarantined.length,
+    entries: report.persisted + report.duplicates + report.quarantined.length + report.deleted,
   }))
 
 const outage: fc.Arbitrary<OutageReport> = fc.record({
@@ -67,7 +68,7 @@ describe("flushDecider.decide", () => {
         _tag: "RecordBatch",
         queue: "private",
         trigger: "threshold",
-        entries: 9,
+        entries: 10,
         firstCacheId: 11,
         lastCacheId: 19,
         persisted: 4,
@@ -76,6 +77,7 @@ describe("flushDecider.decide", () => {
           { quarantineId: 1, cacheId: 12, reason: "refused_by_postgres", sqlstate: "22001" },
           { quarantineId: 2, cacheId: null, reason: "invalid_utf8", sqlstate: null },
         ],
+        deleted: 1,
         durationMs: 5,
       }),
       [
@@ -101,6 +103,7 @@ describe("flushDecider.decide", () => {
           persisted: 4,
           duplicates: 3,
           quarantined: 2,
+          deleted: 1,
           duration_ms: 5,
         }),
       ],
@@ -135,7 +138,10 @@ describe("flushDecider.decide", () => {
     const events = accept(report)
     const [batch, ...others] = events.filter((happened) => happened._tag === "BatchPersisted")
     assert.lengthOf(others, 0)
-    assert.strictEqual(batch!.persisted + batch!.duplicates + batch!.quarantined, report.entries)
+    assert.strictEqual(
+      batch!.persisted + batch!.duplicates + batch!.quarantined + batch!.deleted,
+      report.entries,
+    )
     assert.strictEqual(batch!.quarantined, events.length - 1)
     assert.isTrue(events.every((happened) => "queue" in happened && happened.queue === report.queue))
   })
@@ -167,6 +173,7 @@ describe("flushDecider.evolve", () => {
         persisted: sum(({ persisted }) => persisted),
         duplicates: sum(({ duplicates }) => duplicates),
         quarantined: sum(({ quarantined }) => quarantined.length),
+        deleted: sum(({ deleted }) => deleted),
         outages: reports.length - batches.length,
         lastBatch: lastBatch === undefined ? null : (accept(lastBatch).at(-1) as BatchPersisted),
       }

@@ -46,15 +46,28 @@ describe.each([
     "are the last `limit` different ones, oldest first, and every entry that is no message is counted",
     [cacheOf(messages), fc.oneof(fc.nat(8), fc.constant(500))],
     ([cache, limit]) => {
-      const recent = newest(
-        cache.map(({ entry }) => entry),
-        limit,
-      )
+      const entries = cache.map(({ entry }) => entry)
+      const recent = newest({ entries, deleted: new Set() }, limit)
       assert.deepStrictEqual<ReadonlyArray<unknown>>(recent.messages, expected(cache, limit))
       assert.lengthOf(recent.skipped, cache.filter(({ message }) => message === undefined).length)
     },
   )
 })
+
+it.prop(
+  "that were deleted are not shown, and leave their places to older ones",
+  [cacheOf(publicMessage), fc.nat(8), fc.func(fc.boolean())],
+  ([cache, limit, isDeleted]) => {
+    const ids = cache.flatMap(({ message }) => (message === undefined ? [] : [message.message_id]))
+    const deleted = new Set(ids.filter((id) => isDeleted(id)))
+    const left = cache.filter(({ message }) => message === undefined || !deleted.has(message.message_id))
+    const entries = cache.map(({ entry }) => entry)
+    assert.deepStrictEqual<ReadonlyArray<unknown>>(
+      newestPublic({ entries, deleted }, limit).messages,
+      expected(left, limit),
+    )
+  },
+)
 
 it("a message that was sent twice keeps its first place and its first cache_id", () => {
   const message = (id: number, digit: string) =>
@@ -62,7 +75,13 @@ it("a message that was sent twice keeps its first place and its first cache_id",
       id,
       `{"message_id":"0199c1c3-7a3e-7c55-9d2b-6f2a3f0c9d1${digit}","owner_id":"u","username":"Ada","channel":"c","message":"","authored_at":"2026-03-01T12:00:00Z"}`,
     )
-  const { messages } = newestPublic([message(1, "a"), message(2, "b"), message(3, "A"), message(4, "c")], 3)
+  const { messages } = newestPublic(
+    {
+      entries: [message(1, "a"), message(2, "b"), message(3, "A"), message(4, "c")],
+      deleted: new Set(),
+    },
+    3,
+  )
   assert.deepStrictEqual(
     messages.map(({ cache_id }) => cache_id),
     [1, 2, 4],
@@ -71,7 +90,10 @@ it("a message that was sent twice keeps its first place and its first cache_id",
 
 it("says of each entry that is passed over what it is, in order", () => {
   const { messages, skipped } = newestPublic(
-    [Uint8Array.of(0xff), new Uint8Array(), entryOf(1, "{}"), Uint8Array.of(0xff)],
+    {
+      entries: [Uint8Array.of(0xff), new Uint8Array(), entryOf(1, "{}"), Uint8Array.of(0xff)],
+      deleted: new Set(),
+    },
     1,
   )
   assert.deepStrictEqual(messages, [])

@@ -32,6 +32,7 @@ describe("the state", () => {
           persisted: sum(batches.map(({ persisted }) => persisted)),
           duplicates: sum(batches.map(({ duplicates }) => duplicates)),
           quarantined: sum(batches.map((batch) => batch.quarantined)),
+          deleted: sum(batches.map(({ deleted }) => deleted)),
           outages: tagged(own, "FlushFailed").length,
           lastBatch: batches.at(-1) ?? null,
         },

@@ -90,8 +90,8 @@ it.live("takes messages, shows them, limits a user, and stores everything", () =
 
     const flushed = yield* Daemon.request("POST", `${url}/flush`)
     assert.deepStrictEqual(flushed.body, {
-      public: { persisted: 9, duplicates: 0, quarantined: 0, remaining: 0 },
-      private: { persisted: 1, duplicates: 0, quarantined: 0, remaining: 0 },
+      public: { persisted: 9, duplicates: 0, quarantined: 0, deleted: 0, remaining: 0 },
+      private: { persisted: 1, duplicates: 0, quarantined: 0, deleted: 0, remaining: 0 },
     })
     assert.strictEqual((yield* storedTexts).length, 9)
   }).pipe(Effect.scoped, Effect.provide(servers)),

@@ -42,6 +42,8 @@ const faulty = Layer.effectContext(
         append: (queue, publications) => orFault(cache.append(queue, publications)),
         recent: orFault(cache.recent),
         recentPrivate: (userId) => orFault(cache.recentPrivate(userId)),
+        deletedIds: (queue) => orFault(cache.deletedIds(queue)),
+        remove: (queue, messageId, userIds) => orFault(cache.remove(queue, messageId, userIds)),
         clearPrivate: (userId) => orFault(cache.clearPrivate(userId)),
         clearAllPrivate: orFault(cache.clearAllPrivate),
       }),

@@ -28,8 +28,8 @@ describe("POST /flush", () => {
       const { status, body } = yield* send("POST", "/flush")
       assert.strictEqual(status, 200)
       assert.deepStrictEqual(body, {
-        public: { persisted: 3, duplicates: 0, quarantined: 0, remaining: 0 },
-        private: { persisted: 1, duplicates: 0, quarantined: 0, remaining: 0 },
+        public: { persisted: 3, duplicates: 0, quarantined: 0, deleted: 0, remaining: 0 },
+        private: { persisted: 1, duplicates: 0, quarantined: 0, deleted: 0, remaining: 0 },
       })
     }),
   )

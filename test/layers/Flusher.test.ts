@@ -217,6 +217,7 @@ it.scoped("a drain ends at its deadline, says what stayed queued, and takes no r
       persisted: 0,
       duplicates: 0,
       quarantined: 0,
+      deleted: 0,
       remaining: 5,
       complete: false,
     })

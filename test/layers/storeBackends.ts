@@ -33,7 +33,7 @@ const empty = Effect.gen(function* () {
   yield* query(
     url,
     `SET session_replication_role = replica;
-     TRUNCATE chat_messages, private_messages, quarantined_messages, events RESTART IDENTITY`,
+     TRUNCATE chat_messages, private_messages, quarantined_messages, deleted_messages, events RESTART IDENTITY`,
   )
 })
 

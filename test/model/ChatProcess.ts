@@ -390,6 +390,7 @@ export const make = (options: {
     const flushBatch = yield* FlushBatch.make.pipe(
       Effect.provide(stepwisePorts),
       Effect.provideService(CacheIdCounter, counter),
+      Effect.provideService(MessageCache, Context.get(ports, MessageCache)),
     )
     const flushes = makeFlushes((queue, limit) => flushBatch(queue, "request", limit), current)
     yield* Effect.addFinalizer(() => flushes.killFlush)

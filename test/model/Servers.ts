@@ -257,7 +257,7 @@ const controlServers = ({ valkey, postgres }: typeof RawClients.Service, prefix:
 /** Superusers may switch the triggers off that protect the journal. */
 const emptyTables = `
   SET session_replication_role = replica;
-  TRUNCATE chat_messages, private_messages, quarantined_messages, events RESTART IDENTITY;
+  TRUNCATE chat_messages, private_messages, quarantined_messages, deleted_messages, events RESTART IDENTITY;
   RESET session_replication_role`
 
 export const valkeyAndPostgres: Backend<Valkey | Postgres | PostgresServer | ValkeyServer | RawClients> = {

@@ -10,6 +10,7 @@ import {
   FlushFailed,
   FlushRecovered,
   FlushTrigger,
+  MessageDeleted,
   MessageQuarantined,
   QuarantineDiscarded,
   QuarantineReason,
@@ -201,9 +202,13 @@ export const eventArbitraries: {
       persisted: count,
       duplicates: count,
       quarantined: count,
+      deleted: count,
       duration_ms: milliseconds,
     })
     .map((fields) => new BatchPersisted(fields)),
+  MessageDeleted: fc
+    .record({ queue: queueName, message_id: messageId })
+    .map((fields) => new MessageDeleted(fields)),
   MessageQuarantined: fc
     .record({
       queue: queueName,

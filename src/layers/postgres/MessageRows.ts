@@ -4,6 +4,9 @@ import * as ArrayLiteral from "./ArrayLiteral.ts"
 
 interface Table {
   readonly name: FragmentSqlToken
+  /** The name as a text. */
+  readonly literal: FragmentSqlToken
+  readonly recipient: FragmentSqlToken
   /**
    * What makes up the content of a message, with the types of the table. Its time is not part of it: whoever sends a
    * message again may have left the time out, and then it is filled in anew.
@@ -22,6 +25,8 @@ const text = (column: string) => ({ column, type: sql.fragment`text` })
 const tables: Readonly<Record<QueueName, Table>> = {
   public: {
     name: sql.fragment`chat_messages`,
+    literal: sql.fragment`'chat_messages'`,
+    recipient: sql.fragment`NULL`,
     content: [
       characters("owner_id", 36),
       characters("username", 64),
@@ -31,6 +36,8 @@ const tables: Readonly<Record<QueueName, Table>> = {
   },
   private: {
     name: sql.fragment`private_messages`,
+    literal: sql.fragment`'private_messages'`,
+    recipient: sql.fragment`recipient_id`,
     content: [
       characters("owner_id", 36),
       characters("username", 64),
@@ -45,7 +52,7 @@ const comma = sql.fragment`, `
 
 export interface Batch {
   readonly insert: QuerySqlToken
-  /** Rows `{ ordinal, is_missing }`, by ordinal from 1, of the messages that are not stored as they are given. */
+  /** Rows `{ ordinal, is_missing, is_deleted }`, by ordinal from 1, of the messages that are not stored as they are given. */
   readonly compare: QuerySqlToken
 }
 
@@ -74,11 +81,18 @@ export const batch = (queue: QueueName, messages: ReadonlyArray<CachedMessage>):
   return {
     insert: sql.unsafe`
       INSERT INTO ${name} (message_id, cache_id, ${columns}, authored_at)
-      SELECT message_id, cache_id, ${columns}, authored_at FROM ${given} ORDER BY ordinal
+      SELECT message_id, cache_id, ${columns}, authored_at FROM ${given}
+      WHERE NOT EXISTS (
+        SELECT FROM deleted_messages AS deleted
+        WHERE deleted.queue = ${queue} AND deleted.message_id = given.message_id
+      )
+      ORDER BY ordinal
       ON CONFLICT (message_id) DO NOTHING`,
     compare: sql.unsafe`
-      SELECT given.ordinal, stored.message_id IS NULL AS is_missing
-      FROM ${given} LEFT JOIN ${name} AS stored USING (message_id)
+      SELECT given.ordinal, stored.message_id IS NULL AS is_missing, deleted.message_id IS NOT NULL AS is_deleted
+      FROM ${given}
+      LEFT JOIN ${name} AS stored ON stored.message_id = given.message_id
+      LEFT JOIN deleted_messages AS deleted ON deleted.queue = ${queue} AND deleted.message_id = given.message_id
       WHERE stored.message_id IS NULL
         OR (${sql.join(
           content.map(({ column }) => sql.identifier(["stored", column])),
@@ -93,9 +107,38 @@ export const batch = (queue: QueueName, messages: ReadonlyArray<CachedMessage>):
 
 /** No row. The first half of the lock's key is the one of all locks of chat-cache, the second is the table. */
 export const lock = (queue: QueueName): QuerySqlToken =>
-  queue === "public"
-    ? sql.unsafe`SELECT pg_advisory_xact_lock(1667785076, 'chat_messages'::regclass::oid::int4)`
-    : sql.unsafe`SELECT pg_advisory_xact_lock(1667785076, 'private_messages'::regclass::oid::int4)`
+  sql.unsafe`SELECT pg_advisory_xact_lock(1667785076, ${tables[queue].literal}::regclass::oid::int4)`
+
+/**
+ * No row. Insertions share this lock and a deletion has it alone: without it, an insertion that began before a deletion
+ * could commit after it. It is its own statement, because a statement does not see what was committed while it waited.
+ * The key is the one of `lock` with the table negated.
+ */
+export const lockAgainstDeletion = (queue: QueueName): QuerySqlToken =>
+  sql.unsafe`SELECT pg_advisory_xact_lock_shared(1667785076, -(${tables[queue].literal}::regclass::oid::int4))`
+
+export const lockForDeletion = (queue: QueueName): QuerySqlToken =>
+  sql.unsafe`SELECT pg_advisory_xact_lock(1667785076, -(${tables[queue].literal}::regclass::oid::int4))`
+
+/** One row `{ is_new, user_ids }`. Of a message that was deleted before, the users are those that were noted then. */
+export const remove = (queue: QueueName, messageId: string): QuerySqlToken =>
+  sql.unsafe`
+    WITH removed AS (
+      DELETE FROM ${tables[queue].name} WHERE message_id = ${messageId}
+      RETURNING owner_id, ${tables[queue].recipient} AS recipient_id
+    ), noted AS (
+      INSERT INTO deleted_messages (queue, message_id, owner_id, recipient_id)
+      SELECT ${queue}::text, ${messageId}::uuid, removed.owner_id, removed.recipient_id
+      FROM (VALUES (1)) AS one LEFT JOIN removed ON true
+      ON CONFLICT DO NOTHING
+      RETURNING owner_id, recipient_id
+    ), deleted AS (
+      SELECT true AS is_new, owner_id, recipient_id FROM noted
+      UNION ALL
+      SELECT false, owner_id, recipient_id FROM deleted_messages
+      WHERE queue = ${queue} AND message_id = ${messageId}
+    )
+    SELECT is_new, array_remove(ARRAY[owner_id, recipient_id], NULL) AS user_ids FROM deleted`
 
 /** Of the ids that counters give. `NULL` when there is none. */
 export const greatestCacheId = (queue: QueueName): FragmentSqlToken =>

@@ -10,6 +10,8 @@ export interface Keys {
   readonly flushQueue: Readonly<Record<QueueName, string>>
   /** The last id given (integer). */
   readonly counter: Readonly<Record<QueueName, string>>
+  /** Ids of the messages that were deleted last, which readers pass over (sorted set by time, with a TTL). */
+  readonly deleted: Readonly<Record<QueueName, string>>
   /** Messages of the user in the current window (integer with a TTL). */
   readonly rateLimit: (userId: string) => string
   /** The rate limit in force (hash). */
@@ -31,6 +33,7 @@ export const make = (prefix: string): Keys => {
     recentPrivate: (userId) => recentPrivate + userId,
     flushQueue: { public: `${prefix}flush_messages`, private: `${prefix}flush_private_messages` },
     counter: { public: `${prefix}cache_message_id`, private: `${prefix}cache_private_message_id` },
+    deleted: { public: `${prefix}deleted_messages`, private: `${prefix}deleted_private_messages` },
     rateLimit: (userId) => rateLimit + userId,
     rateLimitSettings: `${prefix}ratelimit_settings`,
     everyRecentPrivate: `${escapeGlob(recentPrivate)}*`,
