@@ -12,6 +12,7 @@ const table = [
   [new Domain.InvalidMessage({ problems }), 400, {}],
   [new Domain.InvalidRateLimitSettings({ problems }), 400, {}],
   [new Domain.ReplayRefused({ id: 1, problems }), 400, {}],
+  [new Domain.InvalidMessageId({ problems }), 400, {}],
   [new Domain.QuarantineEntryNotFound({ id: 1 }), 404, {}],
   [new Domain.QuarantineEntryResolved({ id: 1, status: "replayed" }), 409, {}],
   [new Domain.RateLimited({ retry_after_ms: 0 }), 429, { "retry-after": "1" }],

@@ -140,6 +140,7 @@ test(
       persisted: 2,
       duplicates: 0,
       quarantined: 0,
+      deleted: 0,
     })
     assert.strictEqual(body.settings.max_cache_size, 500)
     assert.strictEqual(body.settings.flush_interval_ms, 120_000)

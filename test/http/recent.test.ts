@@ -151,7 +151,7 @@ describe("the user id in a path", () => {
         body.messages.map((message: { recipient_id: string }) => message.recipient_id),
         ["a;b"],
       )
-      assert.strictEqual((yield* send("DELETE", "/private-messages/recent;1")).status, 404)
+      assert.strictEqual((yield* send("DELETE", "/private-messages/recent;1")).body._tag, "InvalidMessageId")
     }),
   )
 

@@ -106,7 +106,7 @@ const infoWith = (changes: Readonly<Record<string, string | undefined>>) =>
       .filter(([, value]) => value !== undefined)
       .map(([name, value]) => `${name}:${value}\r\n`)
       .join("")}`,
-    ...Array.from({ length: 6 }, () => "none"),
+    ...Array.from({ length: 8 }, () => "none"),
   ])
 
 it.effect.each([
