@@ -1,6 +1,6 @@
 /**
- * What must hold after every command, whatever happened: each message is in exactly one place, or a loss of Valkey's
- * data took it.
+ * What must hold after every command, whatever happened: each message is in exactly one place, or it was deleted, or a
+ * loss of Valkey's data took it.
  *
  * The books are kept from what was given to the servers and what is found there. How chat-cache gets from the one to the
  * other is not repeated here.
@@ -32,6 +32,8 @@ export interface Origin {
   readonly text: string
   /** `undefined` where it is derived from the bytes. */
   readonly messageId: string | undefined
+  /** The id by which it can be deleted, also a derived one; `undefined` if it is not a message. */
+  readonly identity: string | undefined
   /** Why it is not a message, `undefined` if it is one. */
   readonly undecodable: QuarantineReason | undefined
 }
@@ -49,6 +51,10 @@ export interface Findings {
   readonly recentPrivate: Readonly<Record<User, ReadonlyArray<Bytes>>>
   readonly limitInForce: RateLimitSettings | undefined
   readonly rows: PerQueue<ReadonlyArray<StoredRow>>
+  /** The ids that were deleted for good. */
+  readonly deleted: PerQueue<ReadonlySet<string>>
+  /** The ids that readers of recent caches pass over. */
+  readonly hidden: PerQueue<ReadonlySet<string>>
   readonly quarantine: ReadonlyArray<QuarantineEntry>
   /** The state that is kept up to date. */
   readonly live: FoldedState
@@ -89,6 +95,12 @@ export interface Books {
    * stored although it is quarantined, if PostgreSQL began to take it between the two.
    */
   readonly overlapped: Set<Bytes>
+  /** Ids that somebody wanted to delete. */
+  readonly deletions: PerQueue<Set<string>>
+  /** Ids whose deletion was confirmed, and which no reader sees until Valkey loses data or goes back in time. */
+  readonly unseen: PerQueue<Set<string>>
+  /** Rows that a deletion took away. */
+  readonly deletedRows: PerQueue<number>
   /** Rows that replaying added. */
   readonly replayedRows: PerQueue<number>
   /** False after what may leave a counter behind, until a flush has compared it with the table. */
@@ -106,6 +118,9 @@ export const open = (findings: Findings): Books => ({
   queued: { ...noRows },
   taken: new Set(),
   overlapped: new Set(),
+  deletions: { public: new Set(), private: new Set() },
+  unseen: { public: new Set(), private: new Set() },
+  deletedRows: { public: 0, private: 0 },
   replayedRows: { public: 0, private: 0 },
   counterTrusted: { public: true, private: true },
   cache: emptyCache(),
@@ -146,6 +161,8 @@ export const observer = (servers: Servers): Effect.Effect<Observer> =>
         recentPrivate: Effect.all({ ann: recentOf("ann"), bob: recentOf("bob"), cyd: recentOf("cyd") }),
         limitInForce: limits.settings,
         rows: perQueue(servers.control.rows),
+        deleted: perQueue((name) => Effect.map(servers.control.deleted(name), (ids) => new Set(ids))),
+        hidden: perQueue(cache.deletedIds),
         quarantine: store.quarantineEntries({ limit: 100_000 }),
         live: live.refresh,
       },
@@ -168,17 +185,18 @@ const placesOf = (books: Books, findings: Findings) => {
     quarantined.set(bytes, [...(quarantined.get(bytes) ?? []), entry])
   }
   return (bytes: Bytes) => {
-    const { queue, text, messageId, undecodable } = books.origins.get(bytes)!
+    const { queue, text, messageId, identity, undecodable } = books.origins.get(bytes)!
     const row = undecodable === undefined ? stored.get(`${queue} ${text}`) : undefined
     const isStored = row !== undefined && (messageId === undefined || row.message_id === messageId)
-    return { isStored, quarantined: quarantined.get(bytes) ?? [] }
+    const isDeleted = findings.deleted[queue].has(identity ?? "")
+    return { isStored, isDeleted, quarantined: quarantined.get(bytes) ?? [] }
   }
 }
 
-const isSettled = ({ isStored, quarantined }: ReturnType<ReturnType<typeof placesOf>>): boolean =>
-  isStored || quarantined.length > 0
+const isSettled = ({ isStored, isDeleted, quarantined }: ReturnType<ReturnType<typeof placesOf>>): boolean =>
+  isStored || isDeleted || quarantined.length > 0
 
-/** What is gone from a queue was at its head, and is stored or quarantined. */
+/** What is gone from a queue was at its head, and is stored, quarantined or deleted. */
 const checkQueues = (books: Books, findings: Findings, placeOf: ReturnType<typeof placesOf>): void => {
   for (const queue of queueNames) {
     const before = books.queued[queue]
@@ -205,11 +223,13 @@ const checkRows = (books: Books, findings: Findings): void => {
       "ids stored twice",
     )
     assert.strictEqual(new Set(rows.map(({ message }) => message)).size, rows.length, "messages stored twice")
-    assert.deepStrictEqual(
-      rows.slice(0, books.findings.rows[queue].length),
-      books.findings.rows[queue],
-      "rows are only added",
-    )
+    const deleted = findings.deleted[queue]
+    for (const { message_id } of rows)
+      assert.isFalse(deleted.has(message_id), `deleted and stored: ${message_id}`)
+    const before = books.findings.rows[queue]
+    const left = before.filter(({ message_id }) => !deleted.has(message_id))
+    books.deletedRows[queue] += before.length - left.length
+    assert.deepStrictEqual(rows.slice(0, left.length), left, "rows go only where they are deleted")
     const said = new Set(
       [...books.origins.values()]
         .filter((origin) => origin.queue === queue && origin.undecodable === undefined)
@@ -235,6 +255,8 @@ const checkReason = (books: Books, entry: QuarantineEntry): void => {
     return
   }
   assert.strictEqual(entry.reason, "message_id_conflict")
+  // What it was in conflict with may be gone.
+  if (origin.messageId !== undefined && books.findings.deleted[origin.queue].has(origin.messageId)) return
   const saidWithTheSameId = [...books.origins.values()].some(
     ({ queue, messageId, text }) =>
       queue === origin.queue && messageId === origin.messageId && text !== origin.text,
@@ -279,14 +301,44 @@ const checkJournal = (books: Books, findings: Findings): void => {
     assert.strictEqual(flush.quarantined, entries.length)
     assert.strictEqual(
       flush.persisted + books.replayedRows[queue],
-      findings.rows[queue].length,
+      findings.rows[queue].length + books.deletedRows[queue],
       "the journal tells of every row",
     )
   }
 }
 
-const checkCache = (books: Books, findings: Findings): void => {
+/** Nothing is deleted that nobody wanted to delete, and what is deleted stays deleted. */
+const checkDeletions = (books: Books, findings: Findings): void => {
+  for (const queue of queueNames) {
+    const deleted = findings.deleted[queue]
+    for (const id of deleted) assert.isTrue(books.deletions[queue].has(id), `nobody deleted ${id}`)
+    for (const id of books.findings.deleted[queue]) assert.isTrue(deleted.has(id), `forgotten: ${id}`)
+  }
+}
+
+/** Entries of deleted messages may leave a cache at any time; those of others have to stay. */
+const withoutRemoved = (
+  expected: ReadonlyArray<Bytes>,
+  found: ReadonlyArray<Bytes>,
+  placeOf: ReturnType<typeof placesOf>,
+): ReadonlyArray<Bytes> => expected.filter((bytes) => found.includes(bytes) || !placeOf(bytes).isDeleted)
+
+const checkShown = (books: Books, findings: Findings): void => {
+  const shown = [findings.recent, ...Object.values(findings.recentPrivate)].flat()
+  for (const bytes of shown) {
+    const { queue, text, identity: id = "" } = books.origins.get(bytes)!
+    const isShown = !findings.hidden[queue].has(id)
+    assert.isFalse(isShown && books.unseen[queue].has(id), `deleted and still shown: ${text}`)
+  }
+}
+
+const checkCache = (books: Books, findings: Findings, placeOf: ReturnType<typeof placesOf>): void => {
   const { cache } = books
+  cache.recent = withoutRemoved(cache.recent, findings.recent, placeOf)
+  const left = (user: User) =>
+    withoutRemoved(cache.recentPrivate[user], findings.recentPrivate[user], placeOf)
+  cache.recentPrivate = { ann: left("ann"), bob: left("bob"), cyd: left("cyd") }
+  checkShown(books, findings)
   assert.deepStrictEqual(findings.recent, cache.recent, "the recent list holds exactly the newest")
   assert.deepStrictEqual(findings.recentPrivate, cache.recentPrivate)
   assert.deepStrictEqual(findings.limitInForce, cache.limitInForce?.settings)
@@ -307,12 +359,13 @@ const checkCache = (books: Books, findings: Findings): void => {
 export const check = (books: Books, findings: Findings, held: ReadonlyArray<Bytes>): void => {
   const placeOf = placesOf(books, findings)
   for (const bytes of held) if (isSettled(placeOf(bytes))) books.overlapped.add(bytes)
+  checkDeletions(books, findings)
   checkQueues(books, findings, placeOf)
   checkRows(books, findings)
   books.findings = findings
   checkPlaces(books, findings, placeOf)
   checkJournal(books, findings)
-  checkCache(books, findings)
+  checkCache(books, findings, placeOf)
 }
 
 /** Valkey holds other queues than before: what is not in them was lost with them, if nothing else had it. */

@@ -10,12 +10,14 @@ import {
 } from "../../src/domain/Errors.ts"
 import type { QueueName } from "../../src/domain/Message.ts"
 import * as CacheIdCounterLayer from "../../src/layers/CacheIdCounter.ts"
+import * as DeletionLayer from "../../src/layers/Deletion.ts"
 import * as FlushBatch from "../../src/layers/flushBatch.ts"
 import * as JournalStateLayer from "../../src/layers/JournalState.ts"
 import * as PublisherLayer from "../../src/layers/Publisher.ts"
 import * as QuarantineLayer from "../../src/layers/Quarantine.ts"
 import * as RateLimiterLayer from "../../src/layers/RateLimiter.ts"
 import { CacheIdCounter } from "../../src/services/CacheIdCounter.ts"
+import { Deletion } from "../../src/services/Deletion.ts"
 import { EventJournal } from "../../src/services/EventJournal.ts"
 import { Flusher, type FlushError } from "../../src/services/Flusher.ts"
 import { FlushQueue, type ReadLimit } from "../../src/services/FlushQueue.ts"
@@ -57,6 +59,7 @@ export interface Disturbances {
   constraint: boolean
   /** Of the next call only. */
   append: CallFault | undefined
+  remove: CallFault | undefined
   acknowledge: CallFault | undefined
 }
 
@@ -121,6 +124,7 @@ const disturbedTransaction = (
         ? Effect.fail(new RowsRefused({ reason: "a check constraint is violated", sqlstate: "23514" }))
         : unlessReadOnly(transaction.insert(queue, messages))
     },
+    deleteMessage: (queue, messageId) => unlessReadOnly(transaction.deleteMessage(queue, messageId)),
     quarantine: (queue, entries) => unlessReadOnly(transaction.quarantine(queue, entries)),
     resolveQuarantineEntry: (id, status) => unlessReadOnly(transaction.resolveQuarantineEntry(id, status)),
     journal: (events) => unlessReadOnly(transaction.journal(events)),
@@ -187,6 +191,10 @@ const disturbedCache = (
         )
         return call("publish", fault, execute)
       }),
+    remove: (queue, messageId, userIds) =>
+      Effect.suspend(() =>
+        call("remove message", disturbances.remove, cache.remove(queue, messageId, userIds)),
+      ),
   })
 
 /** Every flush is made by a command of the model, so that nothing happens by itself. */
@@ -218,6 +226,7 @@ export type FlushProgress =
 
 export interface ChatProcess {
   readonly publisher: typeof Publisher.Service
+  readonly deletion: typeof Deletion.Service
   readonly quarantine: typeof Quarantine.Service
   readonly rateLimiter: typeof RateLimiter.Service
   /** What a process does at its start, and tries again until it works. */
@@ -359,7 +368,7 @@ const disturbedPorts = (
 }
 
 const services = (settings: Partial<Settings["Type"]>) =>
-  Layer.merge(PublisherLayer.layer, QuarantineLayer.layer).pipe(
+  Layer.mergeAll(DeletionLayer.layer, PublisherLayer.layer, QuarantineLayer.layer).pipe(
     Layer.provideMerge(RateLimiterLayer.layer),
     Layer.provideMerge(Layer.merge(CacheIdCounterLayer.layer, JournalStateLayer.layer)),
     Layer.provide(noFlusher),
@@ -396,6 +405,7 @@ export const make = (options: {
     yield* Effect.addFinalizer(() => flushes.killFlush)
     return {
       publisher: Context.get(context, Publisher),
+      deletion: Context.get(context, Deletion),
       quarantine: Context.get(context, Quarantine),
       rateLimiter,
       recover: Effect.ignore(rateLimiter.restore).pipe(

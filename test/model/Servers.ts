@@ -57,6 +57,8 @@ export interface ServerControl {
   readonly elapse: (time: Duration.DurationInput) => Effect.Effect<void>
   /** What the message table of a queue holds. */
   readonly rows: (queue: QueueName) => Effect.Effect<ReadonlyArray<StoredRow>>
+  /** The ids that the store has as deleted. */
+  readonly deleted: (queue: QueueName) => Effect.Effect<ReadonlyArray<string>>
 }
 
 export type Ports = MessageCache | FlushQueue | RateLimitStore | MessageStore | EventJournal
@@ -150,6 +152,7 @@ export const memory: Backend<never> = {
           evict: (key) => Effect.sync(() => evictFromMemory(state, key)),
           elapse,
           rows: tables.messages,
+          deleted: tables.deleted,
         },
       }
     }),
@@ -250,6 +253,13 @@ const controlServers = ({ valkey, postgres }: typeof RawClients.Service, prefix:
           `SELECT message_id, cache_id, message FROM ${tableOf[queue]} ORDER BY id`,
         )
         return rows.map((row) => ({ ...row, cache_id: Number(row.cache_id) }) as StoredRow)
+      }),
+    deleted: (queue) =>
+      Effect.promise(async () => {
+        const { rows } = await postgres.query("SELECT message_id FROM deleted_messages WHERE queue = $1", [
+          queue,
+        ])
+        return rows.map(({ message_id }) => message_id as string)
       }),
   }
 }

@@ -123,6 +123,7 @@ export const make = <R>(backend: Backend<R>): Effect.Effect<World, never, R | Sc
       store: undefined,
       constraint: false,
       append: undefined,
+      remove: undefined,
       acknowledge: undefined,
     }
     const parts = { servers, disturbances, witness: { appended: [], committed: [] } }

@@ -2,6 +2,7 @@
 import { assert } from "@effect/vitest"
 import { Context, Effect, Either, Exit } from "effect"
 import * as fc from "fast-check"
+import { decodeEntry } from "../../src/domain/Entry.ts"
 import { type QueueName, queueNames } from "../../src/domain/Message.ts"
 import type { QuarantineReason } from "../../src/domain/Event.ts"
 import type { QuarantineEntry } from "../../src/domain/Quarantine.ts"
@@ -99,6 +100,7 @@ const enterAppended = (
     queue,
     text: draft.message,
     messageId: draft.message_id,
+    identity: draft.message_id,
     undecodable: undefined,
   })
   books.queued[queue] = [...books.queued[queue], bytes]
@@ -318,6 +320,11 @@ const disrupt = (world: World.World, canBeBehind: boolean): void => {
   for (const queue of queueNames) world.books.counterTrusted[queue] = !isBehind
 }
 
+/** Valkey may have forgotten what was deleted: until it is queued or deleted again, caches may show it. */
+const showDeleted = (world: World.World): void => {
+  for (const queue of queueNames) world.books.unseen[queue].clear()
+}
+
 const wipe: Command = {
   name: "Valkey loses everything",
   isPossible: always,
@@ -326,6 +333,7 @@ const wipe: Command = {
       yield* world.servers.control.wipe
       for (const queue of queueNames) Books.changeQueue(world.books, queue, [])
       world.books.cache = Books.emptyCache()
+      showDeleted(world)
       disrupt(world, false)
     }),
 }
@@ -352,6 +360,7 @@ const goBack: Command = {
       yield* restore
       for (const queue of queueNames) Books.changeQueue(world.books, queue, queues[queue])
       world.books.cache = { ...cache }
+      showDeleted(world)
       disrupt(world, true)
     }),
 }
@@ -522,6 +531,7 @@ const push = (into: fc.Arbitrary<QueueName>, entries = fc.array(foreign, { minLe
             queue,
             text: `said ${number}`,
             messageId: foreign.messageId(number),
+            identity: Either.getOrUndefined(decodeEntry(queue, entry))?.message_id,
             undecodable: foreign.undecodable,
           })
           books.queued[queue] = [...books.queued[queue], bytes]
@@ -542,6 +552,7 @@ const isAnyQuarantined = ({ books }: World.World): boolean => books.findings.qua
 const expectedReplay = (world: World.World, entry: QuarantineEntry): string => {
   const origin = world.books.origins.get(Books.bytesOf(entry.raw))!
   if (origin.undecodable !== undefined) return "ReplayRefused"
+  if (world.books.findings.deleted[entry.queue].has(origin.identity ?? "")) return "ReplayRefused"
   const isRefused = world.disturbances.constraint && origin.text.startsWith("refused")
   const row = world.books.findings.rows[entry.queue].find(({ message_id }) => message_id === origin.messageId)
   return isRefused || (row !== undefined && row.message !== origin.text) ? "ReplayRefused" : "replayed"
@@ -613,6 +624,60 @@ const discard = fc.record({ process: processIndex, which: index }).map(({ proces
       return resolve(world, entry, expected, quarantine.discard(entry.id))
     }),
 }))
+
+// Deleting
+
+/** @returns an id of the queue that is known, or one of a message that is still to come */
+const idToDelete = (world: World.World, queue: QueueName, which: number, isToCome: boolean): string => {
+  const known = [...world.books.origins.values()].flatMap((origin) =>
+    origin.queue === queue && origin.identity !== undefined ? [origin.identity] : [],
+  )
+  return isToCome || known.length === 0
+    ? uuidOf(world.number + 1 + (which % 3))
+    : // The newest first: those are queued.
+      at(known.toReversed(), which % 12)
+}
+
+interface DeleteOptions {
+  readonly process: fc.Arbitrary<World.ProcessIndex>
+  readonly queue: fc.Arbitrary<QueueName>
+}
+
+const deleteMessage = (options: DeleteOptions) =>
+  fc
+    .record({
+      ...options,
+      which: index,
+      isToCome: fc.integer({ min: 0, max: 5 }).map((chance) => chance === 0),
+      fault: callFault,
+    })
+    .map(({ process, queue, which, isToCome, fault }): Command => ({
+      name: `delete ${isToCome ? "a message to come" : "message"} ${which} of ${queue} by ${process}${fault === undefined ? "" : ` (${fault})`}`,
+      isPossible: always,
+      run: (world) =>
+        Effect.gen(function* () {
+          const { books, disturbances } = world
+          const id = idToDelete(world, queue, which, isToCome)
+          books.deletions[queue].add(id)
+          disturbances.remove = fault
+          const outcome = yield* Effect.either(world.processes[process].process.deletion.delete(queue, id))
+          disturbances.remove = undefined
+          const { deleted, hidden } = yield* world.look
+          if (Either.isRight(outcome)) {
+            assert.isTrue(deleted[queue].has(id), "a deletion that was confirmed is on record")
+            books.unseen[queue].add(id)
+            return
+          }
+          const { _tag } = outcome.left
+          if (_tag === "CacheUnavailable") {
+            assert.isDefined(fault)
+            assert.isTrue(deleted[queue].has(id), "PostgreSQL comes first")
+            return
+          }
+          assert.isTrue(World.isDisturbed(world), `a deletion failed without a cause: ${_tag}`)
+          assert.deepStrictEqual(hidden, books.findings.hidden, "without PostgreSQL nothing has changed")
+        }),
+    }))
 
 // Settings and processes
 
@@ -701,6 +766,22 @@ const fullQueue = fc.tuple(processIndex, queueName, user).chain(([process, queue
   ])
 })
 
+/** A message is deleted while a flush stands between reading and acknowledging it. */
+const deletionWithinFlush = fc
+  .tuple(processIndex, processIndex, queueName)
+  .chain(([flushing, deleting, queue]) =>
+    inSequence([
+      publish(fc.constant(queue)),
+      flush({
+        process: fc.constant(flushing),
+        queue: fc.constant(queue),
+        step: fc.constantFrom(...flushSteps),
+      }),
+      deleteMessage({ process: fc.constant(deleting), queue: fc.constant(queue) }),
+      continueFlush({ process: fc.constant(flushing), step: fc.constant(undefined) }),
+    ]),
+  )
+
 const weighted: ReadonlyArray<readonly [number, fc.Arbitrary<Command>]> = [
   [6, publish(queueName)],
   [2, publishAgain],
@@ -721,6 +802,8 @@ const weighted: ReadonlyArray<readonly [number, fc.Arbitrary<Command>]> = [
   [1, replay],
   [1, correct],
   [1, discard],
+  [3, deleteMessage({ process: processIndex, queue: queueName })],
+  [2, deletionWithinFlush],
   [1, changeLimit],
   [1, restart],
   [2, overtakenFlush],

@@ -249,6 +249,83 @@ export const mutants = [
     ],
   },
   {
+    name: "a flush stores what was deleted (memory)",
+    layer: memory,
+    edits: [
+      {
+        file: "src/layers/MessageStoreMemory.ts",
+        before: "if (deletedIds.has(row.message_id)) deleted.push(index)",
+        after: "if (deletedIds.has(row.message_id) && stored !== undefined) deleted.push(index)",
+      },
+    ],
+  },
+  {
+    name: "a flush stores what was deleted (PostgreSQL)",
+    layer: servers,
+    edits: [
+      {
+        file: "src/layers/postgres/MessageRows.ts",
+        before: "WHERE NOT EXISTS (",
+        after: "WHERE true OR NOT EXISTS (",
+      },
+    ],
+  },
+  {
+    name: "what is deleted is not put on record (memory)",
+    layer: memory,
+    edits: [
+      {
+        file: "src/layers/MessageStoreMemory.ts",
+        before: "changes.deleted[queue] = new Map([...deletedOf(queue), [id, userIds]])",
+        after: "changes.deleted[queue] = deletedOf(queue)",
+      },
+    ],
+  },
+  {
+    name: "what is deleted is put on record only where it was stored (PostgreSQL)",
+    layer: servers,
+    edits: [
+      {
+        file: "src/layers/postgres/MessageRows.ts",
+        before: "AS one LEFT JOIN removed ON true",
+        after: "AS one JOIN removed ON true",
+      },
+    ],
+  },
+  {
+    name: "insertions do not keep deletions out (PostgreSQL)",
+    layer: servers,
+    edits: [
+      {
+        file: "src/layers/MessageStorePostgres.ts",
+        before: "    yield* postgres.query(MessageRows.lockAgainstDeletion(queue))\n",
+        after: "",
+      },
+    ],
+  },
+  {
+    name: "the recent caches keep what is deleted",
+    layer: memory,
+    edits: [
+      {
+        file: "src/layers/Deletion.ts",
+        before: "yield* cache.remove(queue, id, userIds)",
+        after: "void cache.remove(queue, id, userIds)",
+      },
+    ],
+  },
+  {
+    name: "readers see what is deleted and still queued (Lua)",
+    layer: servers,
+    edits: [
+      {
+        file: "lua/removeMessage-1.lua",
+        before: "redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[1])\n",
+        after: "",
+      },
+    ],
+  },
+  {
     name: "a replayed message is stored, and its entry stays open",
     layer: memory,
     edits: [
