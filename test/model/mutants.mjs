@@ -282,13 +282,19 @@ export const mutants = [
     ],
   },
   {
-    name: "what is deleted is put on record only where it was stored (PostgreSQL)",
+    name: "what is deleted is not put on record (PostgreSQL)",
     layer: servers,
     edits: [
       {
         file: "src/layers/postgres/MessageRows.ts",
-        before: "AS one LEFT JOIN removed ON true",
-        after: "AS one JOIN removed ON true",
+        before:
+          "      INSERT INTO deleted_messages (queue, message_id, owner_id, recipient_id)\n      SELECT ${queue}::text, ${messageId}::uuid, removed.owner_id, removed.recipient_id\n",
+        after: "      SELECT removed.owner_id, removed.recipient_id\n",
+      },
+      {
+        file: "src/layers/postgres/MessageRows.ts",
+        before: "      ON CONFLICT DO NOTHING\n      RETURNING owner_id, recipient_id\n",
+        after: "",
       },
     ],
   },
