@@ -5,6 +5,7 @@ import * as ChatCacheLayer from "./layers/ChatCache.ts"
 import * as ServersConfig from "./layers/ServersConfig.ts"
 import * as ServiceManagerSystemd from "./layers/ServiceManagerSystemd.ts"
 import * as SettingsConfig from "./layers/SettingsConfig.ts"
+import * as Tracing from "./layers/Tracing.ts"
 import { ChatCache } from "./services/ChatCache.ts"
 import type { DrainReport } from "./services/Flusher.ts"
 import * as ServiceNotifications from "./ServiceNotifications.ts"
@@ -115,4 +116,5 @@ export const layerConfig = ServiceNotifications.layer.pipe(
       ServersConfig.postgresLayerConfig,
     ),
   ),
+  Layer.provide(Tracing.layerConfig),
 )

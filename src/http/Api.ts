@@ -310,6 +310,13 @@ const health = HttpApiGroup.make("health")
   .add(HttpApiEndpoint.get("live", "/health/live").addSuccess(Live))
   .add(HttpApiEndpoint.get("ready", "/health/ready").addSuccess(Ready).addSuccess(NotReady))
 
+/** In the text format of Prometheus. */
+export const MetricsText = HttpApiSchema.Text({ contentType: "text/plain" })
+
+const metrics = HttpApiGroup.make("metrics").add(
+  HttpApiEndpoint.get("metrics", "/metrics").addSuccess(MetricsText),
+)
+
 export class Api extends HttpApi.make("chat-cache")
   .add(publishing)
   .add(recent)
@@ -317,6 +324,7 @@ export class Api extends HttpApi.make("chat-cache")
   .add(operation)
   .add(quarantine)
   .add(health)
+  .add(metrics)
   .addError(error.InvalidRequest)
   .addError(error.Unauthorized)
   .addError(error.CrossSiteRequest)

@@ -13,6 +13,7 @@ import { Api } from "./Api.ts"
 import type { Guard } from "./Guard.ts"
 import * as Deletion from "./Deletion.ts"
 import * as Health from "./Health.ts"
+import * as Metrics from "./Metrics.ts"
 import * as Operation from "./Operation.ts"
 import * as Publishing from "./Publishing.ts"
 import * as Quarantine from "./Quarantine.ts"
@@ -67,6 +68,7 @@ const groups = Layer.mergeAll(
   Operation.layer,
   Quarantine.layer,
   Health.layer,
+  Metrics.layer,
 )
 
 /** The routes, served by the HTTP server, for whom the guard lets in. */

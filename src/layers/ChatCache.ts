@@ -31,7 +31,7 @@ import { inOwnFiber } from "./inOwnFiber.ts"
 import * as InstanceLayer from "./Instance.ts"
 import * as JournalStateLayer from "./JournalState.ts"
 import * as Maintenance from "./Maintenance.ts"
-import { undecodableRecentEntries } from "./Metrics.ts"
+import { recentHits, recentMisses, undecodableRecentEntries } from "./Metrics.ts"
 import * as MessageCacheValkey from "./MessageCacheValkey.ts"
 import * as MessageStorePostgres from "./MessageStorePostgres.ts"
 import * as Postgres from "./postgres/Postgres.ts"
@@ -53,8 +53,15 @@ const reportSkipped = (cacheName: string, skipped: ReadonlyArray<UndecodableEntr
         reasons: [...new Set(skipped.map(({ reason }) => reason))],
       }).pipe(Effect.zipRight(Metric.incrementBy(undecodableRecentEntries, skipped.length)))
 
-const shown = <Message>(cacheName: string, { messages, skipped }: RecentMessages<Message>) =>
-  reportSkipped(cacheName, skipped).pipe(Effect.as(messages))
+const shown = <Message>(
+  cacheName: string,
+  kind: "public" | "private",
+  { messages, skipped }: RecentMessages<Message>,
+) =>
+  reportSkipped(cacheName, skipped).pipe(
+    Effect.zipRight(Metric.increment((messages.length > 0 ? recentHits : recentMisses)[kind])),
+    Effect.as(messages),
+  )
 
 const make = Effect.gen(function* () {
   const cache = yield* MessageCache
@@ -102,11 +109,15 @@ const make = Effect.gen(function* () {
     publishAll: (drafts) => publisher.publishAll("public", drafts),
     publishAllPrivate: (drafts) => publisher.publishAll("private", drafts),
     recent: Effect.fn("ChatCache.recent")(function* (limit = maxCacheSize) {
-      return yield* shown("recent_messages", newestPublic(yield* recent("public", cache.recent), limit))
+      return yield* shown(
+        "recent_messages",
+        "public",
+        newestPublic(yield* recent("public", cache.recent), limit),
+      )
     }),
     recentPrivate: Effect.fn("ChatCache.recentPrivate")(function* (userId, limit = maxCacheSize) {
       const held = yield* recent("private", cache.recentPrivate(userId))
-      return yield* shown("a private cache", newestPrivate(held, limit))
+      return yield* shown("a private cache", "private", newestPrivate(held, limit))
     }),
     clearPrivate: Effect.fn("ChatCache.clearPrivate")((userId) =>
       userId === undefined ? cache.clearAllPrivate : cache.clearPrivate(userId),

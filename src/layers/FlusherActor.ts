@@ -21,6 +21,7 @@ import { MessageStore } from "../services/MessageStore.ts"
 import { Settings } from "../services/Settings.ts"
 import type { BatchResult } from "./flushBatch.ts"
 import { inOwnFiber } from "./inOwnFiber.ts"
+import * as Metrics from "./Metrics.ts"
 import { shutdownShares } from "./shutdownShares.ts"
 
 type Command =
@@ -115,14 +116,27 @@ export const make = Effect.fnUntraced(function* (
       if (wantsSmallerBatch(error)) batchEntries = Math.max(1, batchEntries >>> 1)
     })
 
+  const count = (batch: BatchResult, duration: Duration.Duration): void => {
+    Metrics.flushSeconds[queue].unsafeUpdate(Duration.toSeconds(duration), [])
+    Metrics.flushBatchMessages[queue].unsafeUpdate(batch.entries, [])
+    Metrics.persisted[queue].unsafeUpdate(batch.persisted, [])
+    Metrics.duplicates[queue].unsafeUpdate(batch.duplicates, [])
+    Metrics.quarantined[queue].unsafeUpdate(batch.quarantined, [])
+    Metrics.deleted[queue].unsafeUpdate(batch.deleted, [])
+  }
+
   /** Flushes batch after batch until as much has left the queue as it held at the beginning. */
   const workOff = Effect.fnUntraced(function* (trigger: FlushTrigger, totals: Totals) {
     let left = yield* flushQueue.length(queue)
     while (left > 0) {
       yield* showTurn
       const limit = { entries: batchEntries, bytes: settings.flushBatchBytes }
-      const batch = yield* flushBatch(queue, trigger, limit).pipe(Effect.tapError(adaptBatch))
+      const [duration, batch] = yield* flushBatch(queue, trigger, limit).pipe(
+        Effect.tapError(adaptBatch),
+        Effect.timed,
+      )
       if (batch.entries === 0) break
+      count(batch, duration)
       left -= batch.entries
       totals.persisted += batch.persisted
       totals.duplicates += batch.duplicates
@@ -141,6 +155,7 @@ export const make = Effect.fnUntraced(function* (
       since: problem?.since ?? DateTime.formatIso(DateTime.unsafeMake(now)),
       startedAtMillis: problem?.startedAtMillis ?? now,
     }
+    Metrics.flushFailures[queue][error._tag].unsafeUpdate(1, [])
     const isOutage = error._tag === "StoreUnavailable" || error._tag === "CacheUnavailable"
     yield* Effect.logWithLevel(
       isOutage ? LogLevel.Warning : LogLevel.Error,

@@ -17,6 +17,7 @@ import { RateLimiter } from "../services/RateLimiter.ts"
 import { Settings } from "../services/Settings.ts"
 import { GroupCommit, type GroupCommitItem, type GroupCommitLimits } from "./GroupCommit.ts"
 import { nextMessageId } from "./MessageIds.ts"
+import * as Metrics from "./Metrics.ts"
 
 type Outcome = Either.Either<Accepted, PublishError>
 
@@ -25,6 +26,8 @@ const restoreDeadline = Duration.seconds(3)
 
 /** A message on its way: what goes to Valkey, and whom the answer is for. */
 interface Item extends Publication, GroupCommitItem {
+  /** By the clock of `performance.now`. */
+  readonly takenAt: number
   readonly messageId: string
   readonly authoredAt: string
   readonly settle: (outcome: Outcome) => void
@@ -71,6 +74,7 @@ const publicItem = (
     size: payload.length,
     messageId: message_id,
     authoredAt: authored_at,
+    takenAt: performance.now(),
     settle,
   }
 }
@@ -103,6 +107,7 @@ const privateItem = (
     size: payload.length,
     messageId: message_id,
     authoredAt: authored_at,
+    takenAt: performance.now(),
     settle,
   }
 }
@@ -127,6 +132,39 @@ const preparation =
 const prepare: Record<QueueName, Prepare> = {
   public: preparation(plainPublicDraft, decodeWithProblems(PublicMessageDraft), publicItem),
   private: preparation(plainPrivateDraft, decodeWithProblems(PrivateMessageDraft), privateItem),
+}
+
+/** By which a trace of a batch is found from the flush of its messages, which knows the same ids. */
+const annotateCacheIds = ({ outcomes }: AppendReply) => {
+  const given = outcomes.flatMap((outcome) => (outcome._tag === "Appended" ? [outcome.cacheId] : []))
+  return given.length === 0
+    ? Effect.void
+    : Effect.annotateCurrentSpan({ first_cache_id: given[0], last_cache_id: given.at(-1) })
+}
+
+const reasons = {
+  Limited: "RateLimited",
+  Full: "QueueFull",
+  Refused: "CacheUnavailable",
+} as const
+
+/** By batch and not by message, because every message would pay for it. */
+const count = (
+  queue: QueueName,
+  batch: ReadonlyArray<Item>,
+  outcomes: ReadonlyArray<AppendOutcome>,
+): void => {
+  let published = 0
+  for (const { _tag } of outcomes) {
+    if (_tag === "Appended") published++
+    else Metrics.refused[queue][reasons[_tag]].unsafeUpdate(1, [])
+  }
+  Metrics.published[queue].unsafeUpdate(published, [])
+  Metrics.publishBatchMessages[queue].unsafeUpdate(batch.length, [])
+  const [oldest] = batch
+  if (oldest !== undefined) {
+    Metrics.publishSeconds[queue].unsafeUpdate((performance.now() - oldest.takenAt) / 1000, [])
+  }
 }
 
 const make = Effect.gen(function* () {
@@ -159,6 +197,8 @@ const make = Effect.gen(function* () {
           new CacheUnavailable({ operation: "publish", execution: "refused", reason: error.message }),
         ),
       ),
+      Effect.tap(annotateCacheIds),
+      Effect.withSpan("Publisher.append", { attributes: { queue, messages: publications.length } }),
     )
   }
 
@@ -190,10 +230,15 @@ const make = Effect.gen(function* () {
       item.settle(outcomeOf(queue, item, outcome))
     }
     if (greatest > 0) counter.observe(queue, greatest)
+    count(queue, batch, reply.outcomes)
     runFork(flusher.notifyLength(queue, reply.queueLength))
   }
 
-  const giveUp = (batch: ReadonlyArray<Item>, cause: Cause.Cause<CacheUnavailable>): void => {
+  const giveUp = (
+    queue: QueueName,
+    batch: ReadonlyArray<Item>,
+    cause: Cause.Cause<CacheUnavailable>,
+  ): void => {
     const error = Option.getOrElse(Cause.failureOption(cause), () => {
       runFork(Effect.logError("A publish call ended unexpectedly.", cause))
       return new CacheUnavailable({
@@ -202,6 +247,7 @@ const make = Effect.gen(function* () {
         reason: "the call broke off",
       })
     })
+    Metrics.refused[queue].CacheUnavailable.unsafeUpdate(batch.length, [])
     for (const item of batch) {
       item.settle(
         Either.left(
@@ -218,7 +264,7 @@ const make = Effect.gen(function* () {
       const fiber = runFork(append(queue, batch))
       fiber.addObserver((exit) => {
         if (Exit.isSuccess(exit)) distribute(queue, batch, exit.value)
-        else giveUp(batch, exit.cause)
+        else giveUp(queue, batch, exit.cause)
         done()
       })
     }, limits)
@@ -229,12 +275,14 @@ const make = Effect.gen(function* () {
   }
 
   const submit = (queue: QueueName, draft: unknown, settle: (outcome: Outcome) => void): void => {
-    if (!open) return settle(Either.left(new ShuttingDown()))
-    const item = prepare[queue](draft, settle)
-    if (item instanceof InvalidMessage) return settle(Either.left(item))
-    if (!queues[queue].add(item)) {
-      settle(Either.left(new QueueFull({ queue, maximum: limits.waitingItems })))
+    const refuse = (error: PublishError): void => {
+      Metrics.refused[queue][error._tag].unsafeUpdate(1, [])
+      settle(Either.left(error))
     }
+    if (!open) return refuse(new ShuttingDown())
+    const item = prepare[queue](draft, settle)
+    if (item instanceof InvalidMessage) return refuse(item)
+    if (!queues[queue].add(item)) refuse(new QueueFull({ queue, maximum: limits.waitingItems }))
   }
 
   const publish = (queue: QueueName, draft: unknown): Effect.Effect<Accepted, PublishError> =>

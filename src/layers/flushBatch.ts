@@ -158,6 +158,7 @@ export const make = Effect.gen(function* () {
 
   return Effect.fn("flushBatch")(function* (queue: QueueName, trigger: FlushTrigger, limit: ReadLimit) {
     const { entries, result, deleted, counterIsBehind } = yield* persist(queue, trigger, limit)
+    yield* Effect.annotateCurrentSpan({ queue, ...result })
     // Before the acknowledgement, which is the last that is seen of them.
     yield* Effect.forEach(deleted, (message) => cache.remove(queue, message.message_id, usersOf(message)), {
       concurrency: 16,

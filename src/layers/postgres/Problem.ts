@@ -1,5 +1,6 @@
-import { Cause, Clock, DateTime, Effect, Exit, Option } from "effect"
+import { Cause, Clock, DateTime, Effect, Exit, Metric, Option } from "effect"
 import { type StoreError, StoreMisconfigured, StoreUnavailable } from "../../domain/Errors.ts"
+import * as Metrics from "../Metrics.ts"
 
 /** What is wrong with the server as of the last operation, and since when. */
 export interface ProblemTracker {
@@ -31,6 +32,7 @@ export const make = (address: string): ProblemTracker => {
       const error = storeErrorOf(exit)
       const now = DateTime.formatIso(DateTime.unsafeMake(yield* Clock.currentTimeMillis))
       current = error === undefined ? undefined : { since: current?.since ?? now, error }
+      yield* Metric.set(Metrics.up.postgresql, error === undefined ? 1 : 0)
     }),
     sentence: Effect.sync(() =>
       current === undefined

@@ -99,6 +99,7 @@ const open = (
       () => unavailable("the server has rolled the transaction back"),
     ),
     Effect.asVoid,
+    Effect.withSpan("Postgres.commit"),
   )
   return {
     query: query as PostgresTransaction["query"],

@@ -1,4 +1,5 @@
 import { DateTime, Duration, Effect, Runtime } from "effect"
+import * as Metrics from "../Metrics.ts"
 import { describe } from "./Failure.ts"
 
 /** A server that answers READONLY keeps the client reconnecting, and once a minute is often enough to say so. */
@@ -44,6 +45,7 @@ export const make = (server: string): Effect.Effect<ConnectionState> =>
 
     return {
       onReady: () => {
+        Metrics.up.valkey.unsafeUpdate(1, [])
         if (lossTold && downSince !== undefined) {
           runFork(
             Effect.logInfo(`${server} can be reached again, after ${Duration.format(now() - downSince)}.`),
@@ -59,6 +61,7 @@ export const make = (server: string): Effect.Effect<ConnectionState> =>
         if (downSince !== undefined) tellLoss()
       },
       onClose: () => {
+        Metrics.up.valkey.unsafeUpdate(0, [])
         lastError ??= isRenewing ? "it is a read-only replica" : "the connection was closed"
         downSince ??= now()
         if (!isRenewing) tellLoss()

@@ -1,4 +1,4 @@
-import { ConfigError, Effect, Layer, Redacted } from "effect"
+import { ConfigError, Effect, Layer, Metric, Redacted } from "effect"
 import { Command, type Redis } from "iovalkey"
 import type { CacheUnavailable } from "../../domain/Errors.ts"
 import {
@@ -9,6 +9,7 @@ import {
   type ValkeyScript,
 } from "../../services/Valkey.ts"
 import { ValkeyServer } from "../../services/ValkeyServer.ts"
+import * as Metrics from "../Metrics.ts"
 import * as Connection from "./Connection.ts"
 import * as Failure from "./Failure.ts"
 import * as ServerUrl from "./ServerUrl.ts"
@@ -87,6 +88,28 @@ export const make = (options: Partial<Connection.ConnectionOptions> = {}) =>
         )
       })
 
+    const durations = new Map<string, Metric.Metric.Histogram<number>>()
+    const durationOf = (script: ValkeyScript): Metric.Metric.Histogram<number> => {
+      const known = durations.get(script.name)
+      if (known !== undefined) return known
+      const metric = Metric.tagged(Metrics.scriptSeconds, "script", script.name)
+      durations.set(script.name, metric)
+      return metric
+    }
+
+    const executeScript = <Reply>(
+      operation: string,
+      script: ValkeyScript,
+      start: () => Promise<unknown>,
+    ): Effect.Effect<Reply, CacheUnavailable> =>
+      Effect.suspend(() => {
+        const begin = performance.now()
+        return Effect.ensuring(
+          execute<Reply>(operation, start),
+          Effect.sync(() => durationOf(script).unsafeUpdate((performance.now() - begin) / 1000, [])),
+        )
+      }).pipe(Effect.withSpan("Valkey.run", { attributes: { script: script.name } }))
+
     return Valkey.of({
       address: ServerUrl.address(url),
       problem: Effect.sync(problem),
@@ -97,9 +120,13 @@ export const make = (options: Partial<Connection.ConnectionOptions> = {}) =>
       sendAll: (operation, commands) =>
         execute<ReadonlyArray<ValkeyReply>>(operation, () => dispatchAll(client, commands)),
       run: (operation, script, keys, args) =>
-        execute<ValkeyReply>(operation, () => dispatchScript(client, script, keys, args, "utf8")),
+        executeScript<ValkeyReply>(operation, script, () =>
+          dispatchScript(client, script, keys, args, "utf8"),
+        ),
       runForBytes: (operation, script, keys, args) =>
-        execute<ValkeyBinaryReply>(operation, () => dispatchScript(client, script, keys, args, null)),
+        executeScript<ValkeyBinaryReply>(operation, script, () =>
+          dispatchScript(client, script, keys, args, null),
+        ),
     })
   })
 
