@@ -5,6 +5,7 @@
 export * from "./domain/Errors.ts"
 export * from "./domain/Event.ts"
 export * from "./domain/Message.ts"
+export type { QueueBooks } from "./domain/Books.ts"
 export { RateLimitSettings } from "./domain/RateLimit.ts"
 export type { QuarantineEntry, QuarantineStatus } from "./domain/Quarantine.ts"
 export { ChatCache } from "./services/ChatCache.ts"

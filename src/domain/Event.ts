@@ -48,6 +48,10 @@ export class QuarantineReplayed extends Schema.TaggedClass<QuarantineReplayed>()
   quarantine_id: Schema.Number,
   message_id: Schema.String,
   corrected: Schema.Boolean,
+  /** False when the message was stored already, sent again meanwhile. Absent in events of older versions: true. */
+  added_row: Schema.optionalWith(Schema.Boolean, { exact: true }),
+  /** True when the message had no id and got the next one of the counter. */
+  took_cache_id: Schema.optionalWith(Schema.Boolean, { exact: true }),
 }) {}
 
 export class QuarantineDiscarded extends Schema.TaggedClass<QuarantineDiscarded>()("QuarantineDiscarded", {

@@ -32,7 +32,13 @@ export interface NewQuarantineEntry {
 }
 
 export type QuarantineCommand =
-  | { readonly _tag: "Replay"; readonly messageId: string; readonly corrected: boolean }
+  | {
+      readonly _tag: "Replay"
+      readonly messageId: string
+      readonly corrected: boolean
+      readonly addedRow: boolean
+      readonly tookCacheId: boolean
+    }
   | { readonly _tag: "Discard" }
 
 /** Where one entry stands. Commands and events are those of this entry alone. */
@@ -63,6 +69,8 @@ export const quarantineDecider = {
               quarantine_id: id,
               message_id: command.messageId,
               corrected: command.corrected,
+              added_row: command.addedRow,
+              took_cache_id: command.tookCacheId,
             }),
       ])
     }

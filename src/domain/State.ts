@@ -1,8 +1,10 @@
 import type { Event } from "./Event.ts"
 import { flushDecider, type FlushTotals } from "./Flush.ts"
 import type { QueueName } from "./Message.ts"
+import { evolveLedger, initialLedger, type Ledger } from "./Ledger.ts"
 import { rateLimitDecider, type RateLimitState } from "./RateLimit.ts"
 
+/** How many entries of the quarantine have which status. */
 export interface QuarantineTotals {
   readonly open: number
   readonly replayed: number
@@ -14,6 +16,7 @@ export interface QueueState {
   readonly quarantine: QuarantineTotals
   /** How often the counter had to be raised because Valkey had lost it or gone back in time. */
   readonly reseeds: number
+  readonly ledger: Ledger
 }
 
 /** Everything that is remembered: the fold of the journal from its beginning. */
@@ -26,6 +29,7 @@ const initialQueue: QueueState = {
   flush: flushDecider.initial,
   quarantine: { open: 0, replayed: 0, discarded: 0 },
   reseeds: 0,
+  ledger: initialLedger,
 }
 
 export const initialState: State = {
@@ -50,6 +54,7 @@ const evolveQueue = (state: QueueState, event: Event): QueueState => ({
   flush: flushDecider.evolve(state.flush, event),
   quarantine: evolveQuarantine(state.quarantine, event),
   reseeds: event._tag === "CounterReseeded" ? state.reseeds + 1 : state.reseeds,
+  ledger: evolveLedger(state.ledger, event),
 })
 
 export const evolve = (state: State, event: Event): State =>

@@ -157,8 +157,30 @@ const FlushReport = Schema.Struct({
 })
 export const Flushed = Schema.Struct({ public: FlushReport, private: FlushReport })
 
+const QuarantineTotals = Schema.Struct({
+  open: Schema.Number,
+  replayed: Schema.Number,
+  discarded: Schema.Number,
+})
+
 /** What one flush of the queue last did, without the name of the queue. */
 const { _tag: _tagField, queue: _queueField, ...lastBatchFields } = BatchPersisted.fields
+
+/**
+ * What became of the messages of a queue: `accepted = stored by flushes + duplicates + quarantined - foreign + queued`.
+ * `difference` says what does not add up, and `lost` the least number of messages that Valkey has lost.
+ */
+const QueueBooks = Schema.Struct({
+  accepted: Schema.NullOr(Schema.Number),
+  stored: Schema.Number,
+  duplicates: Schema.Number,
+  quarantine: QuarantineTotals,
+  foreign: Schema.Number,
+  queued: Schema.NullOr(Schema.Number),
+  lost: Schema.Number,
+  balanced: Schema.NullOr(Schema.Boolean),
+  difference: Schema.NullOr(Schema.String),
+}).annotations({ identifier: "QueueBooks" })
 
 const QueueStatus = Schema.Struct({
   length: Schema.NullOr(Schema.Number),
@@ -168,13 +190,14 @@ const QueueStatus = Schema.Struct({
   duplicates: Schema.Number,
   quarantined: Schema.Number,
   deleted: Schema.Number,
-  quarantine: Schema.Struct({ open: Schema.Number, replayed: Schema.Number, discarded: Schema.Number }),
+  quarantine: QuarantineTotals,
   outages: Schema.Number,
   reseeds: Schema.Number,
   last_batch: Schema.NullOr(Schema.Struct(lastBatchFields)),
   problem: Schema.NullOr(
     Schema.Struct({ reason: Schema.String, attempts: Schema.Number, since: Schema.String }),
   ),
+  books: QueueBooks,
 }).annotations({ identifier: "QueueStatus" })
 
 const Problems = Schema.Array(Schema.String)

@@ -53,6 +53,7 @@ const queueStatus = (queue: Status.QueueStatus): StatusJson["queues"]["public"] 
     queue.problem === null
       ? null
       : { reason: queue.problem.reason, attempts: queue.problem.attempts, since: queue.problem.since },
+  books: queue.books,
 })
 
 const statusReport = ({ settings, queues, ...report }: Status.StatusReport): StatusJson => ({

@@ -192,6 +192,12 @@ const makeFlushQueue = (state: State): typeof FlushQueue.Service => {
     following: (queue, skip, limit) => Effect.sync(() => read(queue, skip, limit)),
     acknowledge: (queue, entries) => Effect.sync(() => removeFromHead(queue, entries)),
     length: (queue) => Effect.sync(() => state.queues[queue].length),
+    snapshot: (queue) =>
+      Effect.sync(() => ({
+        length: state.queues[queue].length,
+        head: state.queues[queue][0],
+        lastCacheId: state.counters[queue],
+      })),
     lastCacheId: (queue) => Effect.sync(() => state.counters[queue]),
     raiseCounter: (queue, floor) =>
       Effect.sync(() => {

@@ -24,6 +24,7 @@ const make = Effect.gen(function* () {
   const readHead = yield* Script.load("readHead-1")
   const acknowledgeBatch = yield* Script.load("acknowledgeBatch-1")
   const acknowledgeEntries = yield* Script.load("acknowledgeEntries-1")
+  const readSnapshot = yield* Script.load("readSnapshot-2")
   const raise = yield* Script.load("raiseCounter-2")
   const takeCacheId = yield* Script.load("takeCacheId-1")
 
@@ -64,6 +65,21 @@ const make = Effect.gen(function* () {
     return held === null ? undefined : Number(held)
   })
 
+  const snapshot = Effect.fn("FlushQueue.snapshot")(function* (queue: QueueName) {
+    const reply = yield* valkey.runForBytes(
+      "read queue and counter",
+      readSnapshot,
+      [keys.flushQueue[queue], keys.counter[queue]],
+      [],
+    )
+    const [length, first, held] = reply as [number, Entry | null, Uint8Array | null]
+    return {
+      length,
+      head: first ?? undefined,
+      lastCacheId: held === null ? undefined : Number(Buffer.from(held).toString("latin1")),
+    }
+  })
+
   const raiseCounter = Effect.fn("FlushQueue.raiseCounter")(function* (queue: QueueName, floor: number) {
     const reply = yield* valkey.run(
       "raise counter",
@@ -91,6 +107,7 @@ const make = Effect.gen(function* () {
         .send("read queue length", ["llen", keys.flushQueue[queue]])
         .pipe(Effect.map((length) => length as number)),
     ),
+    snapshot,
     lastCacheId,
     raiseCounter,
     nextCacheId,

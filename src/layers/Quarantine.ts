@@ -107,6 +107,7 @@ const make = Effect.gen(function* () {
     if (report.conflicts.length > 0) {
       return yield* refuse(`message_id ${message.message_id} is stored with other content`)
     }
+    return report.inserted > 0
   })
 
   const replay = Effect.fn("Quarantine.replay")(function* (id: number, correction?: unknown) {
@@ -116,17 +117,28 @@ const make = Effect.gen(function* () {
         const entry = yield* transaction.lockQuarantineEntry(id)
         const isCorrected = correction !== undefined
         // Decided before anything is read of the message, so that a repetition is recognised whatever the body says.
-        const command = { _tag: "Replay", messageId: "", corrected: isCorrected } as const
+        const command = {
+          _tag: "Replay",
+          messageId: "",
+          corrected: isCorrected,
+          addedRow: false,
+          tookCacheId: false,
+        } as const
         if ((yield* quarantineDecider.decide(command, entry)).length === 0) return
         const { cache_id, message } = yield* Either.mapLeft(
           isCorrected ? corrected(entry, correction, now) : asItWas(entry),
           (problems) => new ReplayRefused({ id, problems }),
         )
-        yield* insert(transaction, entry, {
+        const addedRow = yield* insert(transaction, entry, {
           cache_id: cache_id ?? (yield* nextCacheId(entry.queue)),
           ...message,
         } as CachedMessage)
-        yield* resolve(transaction, entry, { ...command, messageId: message.message_id })
+        yield* resolve(transaction, entry, {
+          ...command,
+          messageId: message.message_id,
+          addedRow,
+          tookCacheId: cache_id === undefined,
+        })
       }),
     )
     return yield* store.quarantineEntry(id)

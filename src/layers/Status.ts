@@ -1,10 +1,12 @@
 import { Clock, DateTime, Duration, Effect, Either, Layer } from "effect"
 import { validate as isUuid, version as uuidVersion } from "uuid"
+import { queueBooks } from "../domain/Books.ts"
 import { decodeEntry, type Entry } from "../domain/Entry.ts"
 import { type QueueName, queueNames } from "../domain/Message.ts"
+import type { RateLimitSettings } from "../domain/RateLimit.ts"
 import { CacheIdCounter } from "../services/CacheIdCounter.ts"
 import { Flusher } from "../services/Flusher.ts"
-import { FlushQueue } from "../services/FlushQueue.ts"
+import { FlushQueue, type QueueSnapshot } from "../services/FlushQueue.ts"
 import { CacheHealth, type Finding, StoreHealth } from "../services/Health.ts"
 import { Instance } from "../services/Instance.ts"
 import { JournalState } from "../services/JournalState.ts"
@@ -109,49 +111,72 @@ const make = Effect.gen(function* () {
     readinessOf([...first, ...second]),
   ).pipe(Effect.withSpan("Status.readiness"))
 
-  const queueStatus = Effect.fnUntraced(function* (queue: QueueName, now: number) {
-    const { state } = yield* journalState.lastKnown
-    const { flush, quarantine, reseeds } = state.queues[queue]
-    const [length, head] = yield* Effect.all(
-      [
-        flushQueue.length(queue).pipe(orAfter<number | null>(null)),
-        flushQueue.head(queue, { entries: 1, bytes: 1 }).pipe(orAfter<ReadonlyArray<Entry>>([])),
-      ],
+  /** The queues first and the journal after them, which is what `queueBooks` asks for. */
+  const stand = Effect.gen(function* () {
+    const snapshotOf = (queue: QueueName) =>
+      flushQueue.snapshot(queue).pipe(orAfter<QueueSnapshot | undefined>(undefined))
+    const snapshots = yield* Effect.all(
+      { public: snapshotOf("public"), private: snapshotOf("private") },
       { concurrency: "unbounded" },
     )
-    const made = head[0] === undefined ? undefined : madeAt(queue, head[0])
+    const isUpToDate = yield* journalState.refresh.pipe(Effect.as(true), orAfter(false))
+    const folded = yield* journalState.lastKnown
+    const books = (queue: QueueName) =>
+      queueBooks(folded.state.queues[queue], isUpToDate ? snapshots[queue] : undefined)
+    return { snapshots, folded, books: { public: books("public"), private: books("private") } }
+  })
+
+  /** A replay takes its id before it is journalled: a difference has to be seen more than once. */
+  const standing = stand.pipe(
+    Effect.repeat({
+      times: 2,
+      until: ({ books }) => books.public.balanced !== false && books.private.balanced !== false,
+    }),
+  )
+
+  const queueStatus = Effect.fnUntraced(function* (
+    queue: QueueName,
+    { snapshots, folded, books }: Effect.Effect.Success<typeof stand>,
+    now: number,
+  ) {
+    const { flush, quarantine, reseeds } = folded.state.queues[queue]
+    const snapshot = snapshots[queue]
+    const made = snapshot?.head === undefined ? undefined : madeAt(queue, snapshot.head)
     const status: QueueStatus = {
-      length,
+      length: snapshot?.length ?? null,
       oldestAgeMs: made === undefined ? null : Math.max(0, now - made),
       ...flush,
       quarantine,
       reseeds,
       problem: (yield* flusher.problem(queue)) ?? null,
+      books: books[queue],
     }
     return status
   })
 
   const report = Effect.gen(function* () {
-    yield* journalState.refresh.pipe(Effect.asVoid, orAfter<void>(undefined))
-    const now = yield* Clock.currentTimeMillis
-    const { state, position } = yield* journalState.lastKnown
     const asked = yield* Effect.all(
       {
+        // It raises a missing counter, so the books are looked at afterwards.
         readiness,
-        rateLimit: rateLimiter.settings.pipe(orAfter(state.rateLimit ?? settings.rateLimit)),
-        public: queueStatus("public", now),
-        private: queueStatus("private", now),
+        rateLimit: rateLimiter.settings.pipe(orAfter<RateLimitSettings | undefined>(undefined)),
       },
       { concurrency: "unbounded" },
     )
+    const now = yield* Clock.currentTimeMillis
+    const stood = yield* standing
+    const { state, position } = stood.folded
     return {
       ...asked.readiness,
       instanceId: instance.id,
       version: instance.version,
       startedAt: DateTime.formatIso(DateTime.unsafeMake(instance.startedAt)),
-      queues: { public: asked.public, private: asked.private },
+      queues: {
+        public: yield* queueStatus("public", stood, now),
+        private: yield* queueStatus("private", stood, now),
+      },
       settings: {
-        ...asked.rateLimit,
+        ...(asked.rateLimit ?? state.rateLimit ?? settings.rateLimit),
         maxCacheSize: settings.maxCacheSize,
         flushIntervalMs: Duration.toMillis(settings.flushInterval),
         flushBatchSize: settings.flushBatchSize,

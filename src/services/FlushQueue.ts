@@ -8,6 +8,15 @@ export interface ReadLimit {
   readonly bytes: number
 }
 
+/** A queue as it stands at one instant. */
+export interface QueueSnapshot {
+  readonly length: number
+  /** The entry that leaves next, `undefined` when the queue is empty. */
+  readonly head: Entry | undefined
+  /** The last id given, `undefined` when the counter is missing. */
+  readonly lastCacheId: number | undefined
+}
+
 /**
  * The logs of messages that PostgreSQL does not have yet. Entries are appended at the tail by `MessageCache.append`
  * and leave at the head by `acknowledge`, after PostgreSQL has committed them; nothing else removes one.
@@ -48,6 +57,9 @@ export class FlushQueue extends Context.Tag("chat-cache/FlushQueue")<
     ) => Effect.Effect<number, CacheUnavailable>
 
     readonly length: (queue: QueueName) => Effect.Effect<number, CacheUnavailable>
+
+    /** Queue and counter in one atomic step, so that they can be compared. */
+    readonly snapshot: (queue: QueueName) => Effect.Effect<QueueSnapshot, CacheUnavailable>
 
     /** The last id given, or `undefined` when the counter is missing. */
     readonly lastCacheId: (queue: QueueName) => Effect.Effect<number | undefined, CacheUnavailable>

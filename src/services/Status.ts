@@ -1,4 +1,5 @@
 import { Context, type Effect } from "effect"
+import type { QueueBooks } from "../domain/Books.ts"
 import type { BatchPersisted } from "../domain/Event.ts"
 import type { QueueName } from "../domain/Message.ts"
 import type { RateLimitSettings } from "../domain/RateLimit.ts"
@@ -31,6 +32,7 @@ export interface QueueStatus {
   readonly reseeds: number
   readonly lastBatch: BatchPersisted | null
   readonly problem: FlushProblem | null
+  readonly books: QueueBooks
 }
 
 export interface StatusReport extends Readiness {

@@ -390,6 +390,70 @@ export const suite = <E>(
       }),
     )
 
+    test(
+      "the books say what became of every message",
+      Effect.gen(function* () {
+        const chat = yield* ChatCache
+        const books = Effect.map(chat.status, ({ queues }) => queues.public.books)
+        const identity = { message_id: "6f9619ff-8b86-4d11-b42d-00c04fc964ff" }
+        const nothing = { lost: 0, balanced: true, difference: null, foreign: 0 }
+        const none = { open: 0, replayed: 0, discarded: 0 }
+        yield* chat.publishAll([draft("a"), draft("b", identity), draft("b", identity), draft("c", identity)])
+        assert.deepStrictEqual(yield* books, {
+          ...nothing,
+          accepted: 4,
+          stored: 0,
+          duplicates: 0,
+          quarantine: none,
+          queued: 4,
+        })
+        yield* chat.flush
+        const flushed = {
+          ...nothing,
+          accepted: 4,
+          stored: 2,
+          duplicates: 1,
+          quarantine: { ...none, open: 1 },
+          queued: 0,
+        }
+        assert.deepStrictEqual(yield* books, flushed)
+        yield* chat.publishAll([draft("\u0000"), draft("d")])
+        assert.deepStrictEqual(yield* books, { ...flushed, accepted: 5, queued: 1 })
+        const [entry] = yield* chat.quarantine.list({ limit: 1 })
+        yield* chat.quarantine.replay(entry!.id, draft("corrected"))
+        yield* chat.flush
+        assert.deepStrictEqual(yield* books, {
+          ...flushed,
+          accepted: 5,
+          stored: 4,
+          quarantine: { ...none, replayed: 1 },
+        })
+      }),
+    )
+
+    test(
+      "the books balance whenever they are looked at while messages are published and flushed",
+      Effect.gen(function* () {
+        const chat = yield* ChatCache
+        const drafts = Array.from({ length: 200 }, (_, index) => draft(`number ${index}`))
+        const publishing = yield* Effect.fork(Effect.replicateEffect(chat.publishAll(drafts), 20))
+        const flushing = yield* Effect.fork(Effect.forever(chat.flush))
+        while (publishing.unsafePoll() === null) {
+          const { queues } = yield* chat.status
+          assert.isNull(queues.public.books.difference)
+        }
+        yield* Fiber.interrupt(flushing)
+        yield* chat.flush
+        assert.deepInclude((yield* chat.status).queues.public.books, {
+          accepted: 4000,
+          stored: 4000,
+          queued: 0,
+          balanced: true,
+        })
+      }),
+      { rateLimit: unlimited, flushBatchSize: 150, maxCacheSize: 100 },
+    )
+
     it.live("payloads survive all the way: what is read back, recent or stored, is what was said", () =>
       Effect.promise(() =>
         fc.assert(

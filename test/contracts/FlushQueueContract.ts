@@ -147,6 +147,24 @@ export const flushQueueContract = <R>(backend: CacheBackend<R>) => {
       { fastCheck: { numRuns: 60 } },
     )
 
+    it.effect("shows queue and counter at one instant", () =>
+      Effect.gen(function* () {
+        const flushQueue = yield* FlushQueue
+        expect(yield* flushQueue.snapshot("public")).toEqual({
+          length: 0,
+          head: undefined,
+          lastCacheId: undefined,
+        })
+        const all = yield* fill(3)
+        yield* flushQueue.acknowledge("public", all.slice(0, 1))
+        expect(yield* flushQueue.nextCacheId("public")).toBe(4)
+        const { head, ...numbers } = yield* flushQueue.snapshot("public")
+        expect(numbers).toEqual({ length: 2, lastCacheId: 4 })
+        expect(textOf(head!)).toBe(textOf(all[1]!))
+        expect(yield* flushQueue.snapshot("private")).toMatchObject({ length: 0, lastCacheId: undefined })
+      }).pipe(Effect.provide(backend.ports())),
+    )
+
     it.effect("keeps the two queues apart", () =>
       Effect.gen(function* () {
         const cache = yield* MessageCache

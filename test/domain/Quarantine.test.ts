@@ -15,13 +15,31 @@ const { decide, evolve, initial } = quarantineDecider
 
 const message_id = "0199c1c3-7a3e-7c55-9d2b-6f2a3f0c9d11"
 const discard: QuarantineCommand = { _tag: "Discard" }
-const replay: QuarantineCommand = { _tag: "Replay", messageId: message_id, corrected: false }
-const replayCorrected: QuarantineCommand = { ...replay, corrected: true }
+const replay = {
+  _tag: "Replay",
+  messageId: message_id,
+  corrected: false,
+  addedRow: true,
+  tookCacheId: false,
+} as const
+const replayCorrected = { ...replay, corrected: true, tookCacheId: true } as const
 
 const identity = { queue: "private", quarantine_id: 7 } as const
 const discarded = new QuarantineDiscarded(identity)
-const replayed = new QuarantineReplayed({ ...identity, message_id, corrected: false })
-const replayedCorrected = new QuarantineReplayed({ ...identity, message_id, corrected: true })
+const replayed = new QuarantineReplayed({
+  ...identity,
+  message_id,
+  corrected: false,
+  added_row: true,
+  took_cache_id: false,
+})
+const replayedCorrected = new QuarantineReplayed({
+  ...identity,
+  message_id,
+  corrected: true,
+  added_row: true,
+  took_cache_id: true,
+})
 
 type Decided = ReturnType<typeof decide>
 
@@ -63,7 +81,13 @@ describe("quarantineDecider", () => {
 
   const command: fc.Arbitrary<QuarantineCommand> = fc.oneof(
     fc.constant(discard),
-    fc.record({ _tag: fc.constant("Replay" as const), messageId, corrected: fc.boolean() }),
+    fc.record({
+      _tag: fc.constant("Replay" as const),
+      messageId,
+      corrected: fc.boolean(),
+      addedRow: fc.boolean(),
+      tookCacheId: fc.boolean(),
+    }),
   )
 
   it.prop(

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import type { Event } from "../../src/domain/Event.ts"
 import { type QueueName, queueNames } from "../../src/domain/Message.ts"
+import { evolveLedger, initialLedger } from "../../src/domain/Ledger.ts"
 import { evolve, initialState, type State } from "../../src/domain/State.ts"
 import { event } from "../support/arbitraries.ts"
 
@@ -38,6 +39,7 @@ describe("the state", () => {
         },
         quarantine: { open: quarantined - replayed - discarded, replayed, discarded },
         reseeds: tagged(own, "CounterReseeded").length,
+        ledger: own.reduce(evolveLedger, initialLedger),
       })
     }
   })

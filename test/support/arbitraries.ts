@@ -219,12 +219,17 @@ export const eventArbitraries: {
     })
     .map((fields) => new MessageQuarantined(fields)),
   QuarantineReplayed: fc
-    .record({
-      queue: queueName,
-      quarantine_id: quarantineId,
-      message_id: messageId,
-      corrected: fc.boolean(),
-    })
+    .record(
+      {
+        queue: queueName,
+        quarantine_id: quarantineId,
+        message_id: messageId,
+        corrected: fc.boolean(),
+        added_row: fc.boolean(),
+        took_cache_id: fc.boolean(),
+      },
+      { requiredKeys: ["queue", "quarantine_id", "message_id", "corrected"] },
+    )
     .map((fields) => new QuarantineReplayed(fields)),
   QuarantineDiscarded: fc
     .record({ queue: queueName, quarantine_id: quarantineId })
