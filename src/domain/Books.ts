@@ -34,7 +34,7 @@ const rangeText = ({ from, to }: IdRange): string => (from === to ? `id ${from}`
 
 const shortage = (count: number, missing: IdRange | undefined): string =>
   `${count} accepted messages are neither queued nor stored nor quarantined${
-    missing === undefined ? "" : ` (missing: ${rangeText(missing)})`
+    missing === undefined ? "" : ` (among ${rangeText(missing)})`
   }: Valkey has lost at least as many, unless ids were used up otherwise, by a counter that was raised by hand or a replay that failed.`
 
 const surplus = (count: number, reseeds: number): string =>

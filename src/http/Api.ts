@@ -4,6 +4,7 @@ import * as HttpApiEndpoint from "@effect/platform/HttpApiEndpoint"
 import * as HttpApiGroup from "@effect/platform/HttpApiGroup"
 import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
 import { Schema } from "effect"
+import { AuditCheck } from "../domain/AuditCheck.ts"
 import { BatchPersisted, QuarantineReason } from "../domain/Event.ts"
 import {
   Accepted,
@@ -220,6 +221,34 @@ export const StatusReport = Schema.Struct({
   journal_position: Schema.Number,
 }).annotations({ identifier: "StatusReport" })
 
+const QueueCount = Schema.Struct({
+  rows: Schema.Number,
+  rows_journalled: Schema.Number,
+  quarantine: QuarantineTotals,
+  queued: Schema.Number,
+})
+
+/**
+ * The books recounted from the servers. `consistent`: nothing is gone and nothing was changed by hand. The worst finding
+ * comes first; each says what is wrong and how to repair it, and names at most ten examples.
+ */
+export const AuditReport = Schema.Struct({
+  consistent: Schema.Boolean,
+  findings: Schema.Array(
+    Schema.Struct({
+      severity: Schema.Literal("error", "warning", "notice"),
+      check: AuditCheck,
+      queue: QueueName,
+      count: Schema.Number,
+      reason: Schema.String,
+      examples: Schema.Array(Schema.String),
+    }),
+  ),
+  queues: Schema.Struct({ public: QueueCount, private: QueueCount }),
+  journal_position: Schema.Number,
+  duration_ms: Schema.Number,
+}).annotations({ identifier: "AuditReport" })
+
 const operation = HttpApiGroup.make("operation")
   .add(
     HttpApiEndpoint.post("flush", "/flush")
@@ -253,6 +282,12 @@ const operation = HttpApiGroup.make("operation")
       ),
   )
   .add(HttpApiEndpoint.get("status", "/status").addSuccess(StatusReport))
+  .add(
+    // It reads whole tables. One runs at a time, and each ends within a minute.
+    HttpApiEndpoint.get("audit", "/audit")
+      .addSuccess(AuditReport)
+      .addError(Schema.Union(...StoreErrors.members, error.CacheUnavailable)),
+  )
 
 export const QuarantineEntry = Schema.Struct({
   id: Schema.Number,

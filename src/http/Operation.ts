@@ -7,11 +7,13 @@ import { RateLimitSettings } from "../domain/RateLimit.ts"
 import { decodeWithProblems } from "../domain/Validation.ts"
 import { ChatCache } from "../services/ChatCache.ts"
 import type { FlushReport } from "../services/Flusher.ts"
+import type * as Audit from "../services/Audit.ts"
 import type * as Status from "../services/Status.ts"
-import { Api, Flushed, StatusReport } from "./Api.ts"
+import { Api, AuditReport, Flushed, StatusReport } from "./Api.ts"
 import { maximumBytes, readJson } from "./RequestBody.ts"
 import { reply } from "./reply.ts"
 
+const replyAudit = reply(AuditReport)
 const replyFlushed = reply(Flushed)
 const replyRateLimit = reply(RateLimitSettings)
 const replyStatus = reply(StatusReport)
@@ -75,6 +77,21 @@ const statusReport = ({ settings, queues, ...report }: Status.StatusReport): Sta
   journal_position: report.journalPosition,
 })
 
+const queueCount = (count: Audit.QueueCount): typeof AuditReport.Encoded.queues.public => ({
+  rows: count.rows,
+  rows_journalled: count.rowsJournalled,
+  quarantine: count.quarantine,
+  queued: count.queued,
+})
+
+const auditReport = (report: Audit.AuditReport): typeof AuditReport.Encoded => ({
+  consistent: report.consistent,
+  findings: report.findings,
+  queues: { public: queueCount(report.queues.public), private: queueCount(report.queues.private) },
+  journal_position: report.journalPosition,
+  duration_ms: report.durationMs,
+})
+
 const decodeSettings = decodeWithProblems(RateLimitSettings)
 
 const settingsOf = (body: unknown) =>
@@ -101,6 +118,7 @@ export const layer: Layer.Layer<ApiGroup<"chat-cache", "operation">, never, Chat
             Effect.map(replyRateLimit),
           ),
         )
-        .handle("status", () => Effect.map(chatCache.status, (report) => replyStatus(statusReport(report)))),
+        .handle("status", () => Effect.map(chatCache.status, (report) => replyStatus(statusReport(report))))
+        .handle("audit", () => Effect.map(chatCache.audit, (report) => replyAudit(auditReport(report)))),
     ),
 )

@@ -147,6 +147,10 @@ const makeMessageCache = (state: State, settings: typeof Settings.Service): type
     deletedIds: (queue) => Effect.map(Clock.currentTimeMillis, (now) => deletedIds(queue, now)),
     remove: (queue, messageId, userIds) =>
       Effect.map(Clock.currentTimeMillis, (now) => remove(queue, messageId, userIds, now)),
+    sample: (queue, limit) =>
+      Effect.sync(() =>
+        (queue === "public" ? state.recent : [...state.recentPrivate.values()].flat()).slice(-limit),
+      ),
     clearPrivate: (userId) => Effect.sync(() => (state.recentPrivate.delete(userId) ? 1 : 0)),
     clearAllPrivate: Effect.sync(() => {
       const cleared = state.recentPrivate.size

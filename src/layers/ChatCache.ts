@@ -4,6 +4,7 @@ import type { UndecodableEntry, UnsafeConfiguration } from "../domain/Errors.ts"
 import { DaemonStopped } from "../domain/Event.ts"
 import type { QueueName } from "../domain/Message.ts"
 import { newestPrivate, newestPublic, type RecentMessages } from "../domain/Recent.ts"
+import { Audit } from "../services/Audit.ts"
 import { ChatCache } from "../services/ChatCache.ts"
 import { Deletion } from "../services/Deletion.ts"
 import { EventJournal } from "../services/EventJournal.ts"
@@ -20,7 +21,9 @@ import type { PostgresServer } from "../services/PostgresServer.ts"
 import type { RateLimitStore } from "../services/RateLimitStore.ts"
 import { Settings } from "../services/Settings.ts"
 import { Status } from "../services/Status.ts"
+import type { StoreSnapshot } from "../services/StoreSnapshot.ts"
 import type { ValkeyServer } from "../services/ValkeyServer.ts"
+import * as AuditLayer from "./Audit.ts"
 import * as CacheHealthValkey from "./CacheHealthValkey.ts"
 import * as CacheIdCounterLayer from "./CacheIdCounter.ts"
 import * as DeletionLayer from "./Deletion.ts"
@@ -42,6 +45,7 @@ import * as RateLimitStoreValkey from "./RateLimitStoreValkey.ts"
 import { shutdownShares } from "./shutdownShares.ts"
 import * as StatusLayer from "./Status.ts"
 import * as StoreHealthPostgres from "./StoreHealthPostgres.ts"
+import * as StoreSnapshotPostgres from "./StoreSnapshotPostgres.ts"
 import * as Valkey from "./valkey/Valkey.ts"
 
 const eventPageSize = 500
@@ -64,6 +68,7 @@ const shown = <Message>(
   )
 
 const make = Effect.gen(function* () {
+  const audit = yield* Audit
   const cache = yield* MessageCache
   const deletion = yield* Deletion
   const flusher = yield* Flusher
@@ -135,6 +140,7 @@ const make = Effect.gen(function* () {
     isAlive: flusher.isAlive,
     status: status.report,
     readiness: status.readiness,
+    audit: audit.report,
     events: (after = 0) =>
       Stream.paginateChunkEffect(after, (position) =>
         Effect.map(journal.read(position, eventPageSize), (events) => [
@@ -166,8 +172,9 @@ export const layerWithoutDependencies: Layer.Layer<
   | RateLimitStore
   | Settings
   | StoreHealth
+  | StoreSnapshot
 > = Layer.scoped(ChatCache, make).pipe(
-  Layer.provide(Layer.merge(StatusLayer.layer, Maintenance.layer)),
+  Layer.provide(Layer.mergeAll(AuditLayer.layer, StatusLayer.layer, Maintenance.layer)),
   Layer.provide(Layer.mergeAll(DeletionLayer.layer, PublisherLayer.layer, QuarantineLayer.layer)),
   Layer.provide(FlusherLayer.layer),
   Layer.provide(RateLimiterLayer.layer),
@@ -190,7 +197,12 @@ export const layer: Layer.Layer<
     ),
   ),
   Layer.provide(
-    Layer.mergeAll(EventJournalPostgres.layer, MessageStorePostgres.layer, StoreHealthPostgres.layer),
+    Layer.mergeAll(
+      EventJournalPostgres.layer,
+      MessageStorePostgres.layer,
+      StoreHealthPostgres.layer,
+      StoreSnapshotPostgres.layer,
+    ),
   ),
   Layer.provide(Layer.merge(Valkey.layer, Postgres.layer)),
 )

@@ -17,6 +17,10 @@ import * as Keys from "./valkey/Keys.ts"
 import { scanPages } from "./valkey/scanPages.ts"
 import * as Script from "./valkey/Script.ts"
 
+/** A step looks at ten keys or so. */
+const sampleSteps = 100
+const samplePerUser = 10
+
 const full: AppendOutcome = { _tag: "Full" }
 
 /** The encoding of outcomes is described in the header of the script. */
@@ -74,6 +78,29 @@ const make = Effect.gen(function* () {
       .sendForBytes(operation, ["lrange", key, -settings.maxCacheSize, -1])
       .pipe(Effect.map((reply) => reply as ReadonlyArray<Entry>))
 
+  const newestOf = (key: string, limit: number) =>
+    valkey
+      .sendForBytes("sample recent", ["lrange", key, -limit, -1])
+      .pipe(Effect.map((reply) => reply as ReadonlyArray<Entry>))
+
+  /** Steps through the keys until it has found enough, and gives up where private caches are rare among them. */
+  const samplePrivate = Effect.fnUntraced(function* (limit: number) {
+    const found: Array<Entry> = []
+    let cursor = "0"
+    for (let step = 0; step < sampleSteps; step++) {
+      const reply = yield* valkey.send("sample recent", ["scan", cursor, "MATCH", keys.everyRecentPrivate])
+      const [next, some] = reply as [string, ReadonlyArray<string>]
+      for (const key of some) {
+        if (found.length < limit) {
+          found.push(...(yield* newestOf(key, Math.min(samplePerUser, limit - found.length))))
+        }
+      }
+      cursor = next
+      if (cursor === "0" || found.length >= limit) break
+    }
+    return found
+  })
+
   const clearAllPrivate = Effect.gen(function* () {
     let cleared = 0
     yield* scanPages(valkey, "clear private caches", keys.everyRecentPrivate, (found) =>
@@ -107,6 +134,9 @@ const make = Effect.gen(function* () {
           [messageId, maximumDeletedIds, Duration.toSeconds(deletedIdsLast)],
         )
         .pipe(Effect.asVoid),
+    ),
+    sample: Effect.fn("MessageCache.sample")((queue, limit) =>
+      queue === "public" ? newestOf(keys.recent, limit) : samplePrivate(limit),
     ),
     clearPrivate: Effect.fn("MessageCache.clearPrivate")((userId) =>
       valkey

@@ -2,13 +2,16 @@ import { Clock, Context, DateTime, Effect, Layer } from "effect"
 import { entryKey } from "../domain/Entry.ts"
 import { QuarantineEntryNotFound, type StoreError, StoreUnavailable } from "../domain/Errors.ts"
 import type { Event } from "../domain/Event.ts"
-import { type CachedMessage, highestCountedCacheId, type QueueName } from "../domain/Message.ts"
+import type { CachedMessage, QueueName } from "../domain/Message.ts"
 import type { NewQuarantineEntry, QuarantineEntry } from "../domain/Quarantine.ts"
 import { EventJournal } from "../services/EventJournal.ts"
 import { MessageStore, type QuarantineFilter, type StoreTransaction } from "../services/MessageStore.ts"
 import { decodeEventRow, eventData, type EventRow } from "./eventData.ts"
+import { StoreSnapshot } from "../services/StoreSnapshot.ts"
 import * as Locks from "./memory/Locks.ts"
 import * as MessageRow from "./memory/MessageRow.ts"
+import { storeView } from "./memory/storeView.ts"
+import { type DeletedTable, greatest, greatestOf, type MessageTable, type Tables } from "./memory/Tables.ts"
 import { toStorable } from "./toStorable.ts"
 
 /** The rows that the ports write and never read. */
@@ -22,21 +25,6 @@ export class MemoryTables extends Context.Tag("chat-cache/MemoryTables")<
   }
 >() {}
 
-type MessageTable = ReadonlyMap<string, CachedMessage>
-
-/** By the id of each deleted message the users who saw it. */
-type DeletedTable = ReadonlyMap<string, ReadonlyArray<string>>
-
-/** What is committed. */
-interface Tables {
-  messages: Readonly<Record<QueueName, MessageTable>>
-  deleted: Readonly<Record<QueueName, DeletedTable>>
-  quarantine: ReadonlyMap<number, QuarantineEntry>
-  events: ReadonlyArray<EventRow>
-  /** Given out also by transactions that fail, as a sequence does. */
-  lastQuarantineId: number
-}
-
 /** What one transaction changes: whole tables that it has locked, new and changed entries, events that follow. */
 interface Changes {
   messages: Partial<Record<QueueName, MessageTable>>
@@ -48,14 +36,6 @@ interface Changes {
 }
 
 const now = Effect.map(Clock.currentTimeMillis, (millis) => DateTime.formatIso(DateTime.unsafeMake(millis)))
-
-const greatest = (rows: Iterable<{ readonly cache_id: number | null }>): number => {
-  let found = 0
-  for (const { cache_id } of rows) {
-    if (cache_id !== null && cache_id <= highestCountedCacheId) found = Math.max(found, cache_id)
-  }
-  return found
-}
 
 const commit = (tables: Tables, changes: Changes): void => {
   tables.messages = { ...tables.messages, ...changes.messages }
@@ -218,13 +198,7 @@ const makeStore = (tables: Tables, locks: Locks.Locks) => {
   return MessageStore.of({
     transaction: (body) => Effect.suspend(() => run(body)),
 
-    greatestCacheId: (queue) =>
-      Effect.sync(() =>
-        greatest([
-          ...tables.messages[queue].values(),
-          ...[...tables.quarantine.values()].filter((entry) => entry.queue === queue),
-        ]),
-      ),
+    greatestCacheId: (queue) => Effect.sync(() => greatestOf(tables, queue)),
 
     quarantineEntries: ({ queue, status, after = 0, limit }: QuarantineFilter) =>
       Effect.sync(() =>
@@ -257,24 +231,29 @@ const makeJournal = (tables: Tables) =>
  * The store and the journal without PostgreSQL: the reference model of both. It refuses what PostgreSQL refuses and
  * keeps transactions apart as it does, except that an insertion locks its whole table. It forgets everything in the end.
  */
-export const layer: Layer.Layer<MessageStore | EventJournal | MemoryTables> = Layer.effectContext(
-  Effect.map(Locks.make, (locks) => {
-    const tables: Tables = {
-      messages: { public: new Map(), private: new Map() },
-      deleted: { public: new Map(), private: new Map() },
-      quarantine: new Map(),
-      events: [],
-      lastQuarantineId: 0,
-    }
-    return Context.make(MessageStore, makeStore(tables, locks)).pipe(
-      Context.add(EventJournal, makeJournal(tables)),
-      Context.add(
-        MemoryTables,
-        MemoryTables.of({
-          messages: (queue) => Effect.sync(() => [...tables.messages[queue].values()]),
-          deleted: (queue) => Effect.sync(() => [...tables.deleted[queue].keys()]),
+export const layer: Layer.Layer<MessageStore | EventJournal | StoreSnapshot | MemoryTables> =
+  Layer.effectContext(
+    Effect.map(Locks.make, (locks) => {
+      const tables: Tables = {
+        messages: { public: new Map(), private: new Map() },
+        deleted: { public: new Map(), private: new Map() },
+        quarantine: new Map(),
+        events: [],
+        lastQuarantineId: 0,
+      }
+      return Context.make(MessageStore, makeStore(tables, locks)).pipe(
+        Context.add(EventJournal, makeJournal(tables)),
+        // Tables are replaced as a whole, so a copy of the record stays as it is.
+        Context.add(StoreSnapshot, {
+          read: (body) => Effect.suspend(() => body(storeView({ ...tables }))),
         }),
-      ),
-    )
-  }),
-)
+        Context.add(
+          MemoryTables,
+          MemoryTables.of({
+            messages: (queue) => Effect.sync(() => [...tables.messages[queue].values()]),
+            deleted: (queue) => Effect.sync(() => [...tables.deleted[queue].keys()]),
+          }),
+        ),
+      )
+    }),
+  )

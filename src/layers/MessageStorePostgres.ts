@@ -18,7 +18,7 @@ import * as MessageRows from "./postgres/MessageRows.ts"
 import * as QuarantineRows from "./postgres/QuarantineRows.ts"
 
 /** One row `{ greatest }`. What is quarantined may be stored one day. */
-const greatestCacheId = (queue: QueueName): QuerySqlToken =>
+export const greatestCacheId = (queue: QueueName): QuerySqlToken =>
   sql.unsafe`
     SELECT coalesce(
       greatest(${MessageRows.greatestCacheId(queue)}, ${QuarantineRows.greatestCacheId(queue)}), 0

@@ -1,32 +1,21 @@
 import { Clock, DateTime, Duration, Effect, Either, Layer } from "effect"
 import { validate as isUuid, version as uuidVersion } from "uuid"
-import { queueBooks } from "../domain/Books.ts"
 import { decodeEntry, type Entry } from "../domain/Entry.ts"
 import { type QueueName, queueNames } from "../domain/Message.ts"
 import type { RateLimitSettings } from "../domain/RateLimit.ts"
 import { CacheIdCounter } from "../services/CacheIdCounter.ts"
 import { Flusher } from "../services/Flusher.ts"
-import { FlushQueue, type QueueSnapshot } from "../services/FlushQueue.ts"
+import type { FlushQueue } from "../services/FlushQueue.ts"
 import { CacheHealth, type Finding, StoreHealth } from "../services/Health.ts"
 import { Instance } from "../services/Instance.ts"
-import { JournalState } from "../services/JournalState.ts"
+import type { JournalState } from "../services/JournalState.ts"
 import { MessageCache } from "../services/MessageCache.ts"
 import { Publisher } from "../services/Publisher.ts"
 import { RateLimiter } from "../services/RateLimiter.ts"
 import { Settings } from "../services/Settings.ts"
 import { type QueueStatus, type Readiness, Status } from "../services/Status.ts"
-
-/** Whatever hangs, whoever asks for the status has an answer after this long. */
-const answerWithin = Duration.seconds(3)
-
-const orAfter =
-  <A>(onTimeout: A) =>
-  <E>(effect: Effect.Effect<A, E>): Effect.Effect<A> =>
-    effect.pipe(
-      Effect.disconnect,
-      Effect.timeout(answerWithin),
-      Effect.orElseSucceed(() => onTimeout),
-    )
+import * as Books from "./readBooks.ts"
+import { answerWithin, type BooksReading, orAfter } from "./readBooks.ts"
 
 /** When the message was made: its UUIDv7 tells, otherwise what its author says. */
 const madeAt = (queue: QueueName, entry: Entry): number | undefined => {
@@ -55,9 +44,8 @@ const make = Effect.gen(function* () {
   const storeHealth = yield* StoreHealth
   const counter = yield* CacheIdCounter
   const flusher = yield* Flusher
-  const flushQueue = yield* FlushQueue
   const instance = yield* Instance
-  const journalState = yield* JournalState
+  const readBooks = yield* Books.make
   const publisher = yield* Publisher
   const rateLimiter = yield* RateLimiter
   const settings = yield* Settings
@@ -111,32 +99,9 @@ const make = Effect.gen(function* () {
     readinessOf([...first, ...second]),
   ).pipe(Effect.withSpan("Status.readiness"))
 
-  /** The queues first and the journal after them, which is what `queueBooks` asks for. */
-  const stand = Effect.gen(function* () {
-    const snapshotOf = (queue: QueueName) =>
-      flushQueue.snapshot(queue).pipe(orAfter<QueueSnapshot | undefined>(undefined))
-    const snapshots = yield* Effect.all(
-      { public: snapshotOf("public"), private: snapshotOf("private") },
-      { concurrency: "unbounded" },
-    )
-    const isUpToDate = yield* journalState.refresh.pipe(Effect.as(true), orAfter(false))
-    const folded = yield* journalState.lastKnown
-    const books = (queue: QueueName) =>
-      queueBooks(folded.state.queues[queue], isUpToDate ? snapshots[queue] : undefined)
-    return { snapshots, folded, books: { public: books("public"), private: books("private") } }
-  })
-
-  /** A replay takes its id before it is journalled: a difference has to be seen more than once. */
-  const standing = stand.pipe(
-    Effect.repeat({
-      times: 2,
-      until: ({ books }) => books.public.balanced !== false && books.private.balanced !== false,
-    }),
-  )
-
   const queueStatus = Effect.fnUntraced(function* (
     queue: QueueName,
-    { snapshots, folded, books }: Effect.Effect.Success<typeof stand>,
+    { snapshots, folded, books }: BooksReading,
     now: number,
   ) {
     const { flush, quarantine, reseeds } = folded.state.queues[queue]
@@ -164,16 +129,16 @@ const make = Effect.gen(function* () {
       { concurrency: "unbounded" },
     )
     const now = yield* Clock.currentTimeMillis
-    const stood = yield* standing
-    const { state, position } = stood.folded
+    const reading = yield* readBooks
+    const { state, position } = reading.folded
     return {
       ...asked.readiness,
       instanceId: instance.id,
       version: instance.version,
       startedAt: DateTime.formatIso(DateTime.unsafeMake(instance.startedAt)),
       queues: {
-        public: yield* queueStatus("public", stood, now),
-        private: yield* queueStatus("private", stood, now),
+        public: yield* queueStatus("public", reading, now),
+        private: yield* queueStatus("private", reading, now),
       },
       settings: {
         ...(asked.rateLimit ?? state.rateLimit ?? settings.rateLimit),

@@ -1,4 +1,5 @@
-import { Schema } from "effect"
+import { Effect, Either, Schema } from "effect"
+import { StoreMisconfigured } from "../domain/Errors.ts"
 import { Event, RecordedEvent } from "../domain/Event.ts"
 import { toStorable } from "./toStorable.ts"
 
@@ -29,3 +30,22 @@ export interface EventRow {
 
 export const decodeEventRow = ({ position, type, data, recorded_at }: EventRow) =>
   decode({ position, recorded_at, event: { ...data, _tag: type } })
+
+/** SQLSTATE data_corrupted: the journal was changed by hand, because nothing else writes what cannot be read. */
+const corrupted = "XX001"
+
+export const decodeEventRows = (
+  operation: string,
+  rows: ReadonlyArray<EventRow>,
+): Effect.Effect<ReadonlyArray<RecordedEvent>, StoreMisconfigured> =>
+  Effect.forEach(rows, (row) =>
+    Either.mapLeft(
+      decodeEventRow(row),
+      () =>
+        new StoreMisconfigured({
+          operation,
+          reason: `the event at position ${row.position} does not have the shape of a ${row.type}`,
+          sqlstate: corrupted,
+        }),
+    ),
+  )

@@ -1,27 +1,8 @@
 import { Context, type Effect } from "effect"
+import type { AuditCheck } from "../domain/AuditCheck.ts"
 import type { CacheUnavailable, StoreError } from "../domain/Errors.ts"
 import type { QueueName } from "../domain/Message.ts"
 import type { QuarantineTotals } from "../domain/State.ts"
-
-/**
- * - `rows`: the message table against what the journal says was stored.
- * - `quarantine`: the quarantine against what the journal says of it.
- * - `journal`: the journal against itself.
- * - `stored-and-quarantined`: messages in both places, other than conflicts.
- * - `queued-and-stored`: messages that the next flush passes over.
- * - `counter`: the id counter against the tables.
- * - `recent`: a sample of the recent caches against queue and tables.
- * - `books`: what was accepted against what became of it.
- */
-export type AuditCheck =
-  | "rows"
-  | "quarantine"
-  | "journal"
-  | "stored-and-quarantined"
-  | "queued-and-stored"
-  | "counter"
-  | "recent"
-  | "books"
 
 export interface AuditFinding {
   /**

@@ -16,6 +16,7 @@ import type {
   QueueName,
 } from "../domain/Message.ts"
 import type { RateLimitSettings } from "../domain/RateLimit.ts"
+import type { AuditError, AuditReport } from "./Audit.ts"
 import type { DrainReport, FlushError, FlushReport } from "./Flusher.ts"
 import type { PublishError } from "./Publisher.ts"
 import type { Quarantine } from "./Quarantine.ts"
@@ -87,6 +88,9 @@ export class ChatCache extends Context.Tag("chat-cache/ChatCache")<
 
     readonly status: Effect.Effect<StatusReport>
     readonly readiness: Effect.Effect<Readiness>
+
+    /** Recounts the books from what the servers hold. Reads everything: for operators, not for every minute. */
+    readonly audit: Effect.Effect<AuditReport, AuditError>
 
     /** The journal from a position on, in order, ending with what is recorded now. */
     readonly events: (after?: number) => Stream.Stream<RecordedEvent, StoreError>

@@ -69,6 +69,11 @@ export class MessageCache extends Context.Tag("chat-cache/MessageCache")<
       messageId: string,
       userIds: ReadonlyArray<string>,
     ) => Effect.Effect<void, CacheUnavailable>
+    /** The newest entries of the public cache, or of some private caches, at most `limit` in all. */
+    readonly sample: (
+      queue: QueueName,
+      limit: number,
+    ) => Effect.Effect<ReadonlyArray<Entry>, CacheUnavailable>
 
     /** Drops one user's private cache. Returns the number of caches dropped: 0 or 1. Queues are not touched. */
     readonly clearPrivate: (userId: string) => Effect.Effect<number, CacheUnavailable>

@@ -44,6 +44,7 @@ const faulty = Layer.effectContext(
         recentPrivate: (userId) => orFault(cache.recentPrivate(userId)),
         deletedIds: (queue) => orFault(cache.deletedIds(queue)),
         remove: (queue, messageId, userIds) => orFault(cache.remove(queue, messageId, userIds)),
+        sample: (queue, limit) => orFault(cache.sample(queue, limit)),
         clearPrivate: (userId) => orFault(cache.clearPrivate(userId)),
         clearAllPrivate: orFault(cache.clearAllPrivate),
       }),

@@ -47,6 +47,15 @@ export const select = (filter: QuarantineFilter): QuerySqlToken =>
     ])}
     ORDER BY id LIMIT ${filter.limit}`
 
+export const selectOpen = (
+  queue: QueueName,
+  page: { readonly after: number; readonly limit: number; readonly maximumBytes: number },
+): QuerySqlToken =>
+  sql.unsafe`
+    SELECT ${columns} FROM quarantined_messages
+    WHERE queue = ${queue} AND status = 'open' AND id > ${page.after} AND length(raw) <= ${page.maximumBytes}
+    ORDER BY id LIMIT ${page.limit}`
+
 /** One row or none. */
 export const selectOne = (id: number): QuerySqlToken =>
   sql.unsafe`SELECT ${columns} FROM quarantined_messages WHERE id = ${id}`
