@@ -4,7 +4,7 @@ import type { QuarantineTotals, QueueState } from "./State.ts"
 
 /** What became of the messages of one queue since the journal began, as far as it is known. */
 export interface QueueBooks {
-  /** Messages that were taken and given an id, `null` when Valkey cannot be asked. */
+  /** Messages that were taken and given an id, `null` when a server cannot be asked. */
   readonly accepted: number | null
   /** Rows added, by flushes and by replays. */
   readonly stored: number
@@ -13,13 +13,13 @@ export interface QueueBooks {
   readonly quarantine: QuarantineTotals
   /** Entries of the quarantine that no publisher of ours made: no id was given for them. */
   readonly foreign: number
-  /** Entries of the queue that are neither stored nor quarantined yet, `null` when Valkey cannot be asked. */
+  /** Entries of the queue that are neither stored nor quarantined yet, `null` when a server cannot be asked. */
   readonly queued: number | null
   /** The least number of accepted messages that Valkey has lost. */
   readonly lost: number
-  /** True when each accepted message is accounted for once, `null` when Valkey cannot be asked. */
+  /** True when each accepted message is accounted for once, `null` when a server cannot be asked. */
   readonly balanced: boolean | null
-  /** Names what does not add up, `null` when nothing does or Valkey cannot be asked. */
+  /** Names what does not add up, `null` when everything does or a server cannot be asked. */
   readonly difference: string | null
 }
 

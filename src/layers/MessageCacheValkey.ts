@@ -14,10 +14,9 @@ import { Settings } from "../services/Settings.ts"
 import { Valkey } from "../services/Valkey.ts"
 import { orCounterMissing } from "./valkey/Failure.ts"
 import * as Keys from "./valkey/Keys.ts"
-import { scanPages } from "./valkey/scanPages.ts"
+import { scanPages, stepSize } from "./valkey/scanPages.ts"
 import * as Script from "./valkey/Script.ts"
 
-/** A step looks at ten keys or so. */
 const sampleSteps = 100
 const samplePerUser = 10
 
@@ -88,7 +87,14 @@ const make = Effect.gen(function* () {
     const found: Array<Entry> = []
     let cursor = "0"
     for (let step = 0; step < sampleSteps; step++) {
-      const reply = yield* valkey.send("sample recent", ["scan", cursor, "MATCH", keys.everyRecentPrivate])
+      const reply = yield* valkey.send("sample recent", [
+        "scan",
+        cursor,
+        "MATCH",
+        keys.everyRecentPrivate,
+        "COUNT",
+        stepSize,
+      ])
       const [next, some] = reply as [string, ReadonlyArray<string>]
       for (const key of some) {
         if (found.length < limit) {

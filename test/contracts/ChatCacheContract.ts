@@ -432,6 +432,37 @@ export const suite = <E>(
     )
 
     test(
+      "the audit counts again, and finds nothing where nothing went wrong",
+      Effect.gen(function* () {
+        const chat = yield* ChatCache
+        const identity = { message_id: "6f9619ff-8b86-4d11-b42d-00c04fc964ff" }
+        yield* chat.publishAll([draft("a"), draft("b", identity), draft("b", identity), draft("c", identity)])
+        yield* chat.publishPrivate({
+          owner_id: "1",
+          username: "ada",
+          recipient_id: "2",
+          recipient: "bob",
+          message: "Psst",
+        })
+        yield* chat.flush
+        const [entry] = yield* chat.quarantine.list({ limit: 1 })
+        yield* chat.quarantine.replay(entry!.id, draft("corrected"))
+        yield* chat.publish(draft("d"))
+        const { durationMs: _, ...report } = yield* chat.audit
+        const none = { open: 0, replayed: 0, discarded: 0 }
+        assert.deepStrictEqual(report, {
+          consistent: true,
+          findings: [],
+          queues: {
+            public: { rows: 3, rowsJournalled: 3, quarantine: { ...none, replayed: 1 }, queued: 1 },
+            private: { rows: 1, rowsJournalled: 1, quarantine: none, queued: 0 },
+          },
+          journalPosition: (yield* recordedEvents).at(-1)!.position,
+        })
+      }),
+    )
+
+    test(
       "the books balance whenever they are looked at while messages are published and flushed",
       Effect.gen(function* () {
         const chat = yield* ChatCache

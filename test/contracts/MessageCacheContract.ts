@@ -107,6 +107,23 @@ export const messageCacheContract = <R>(backend: CacheBackend<R>) => {
       }).pipe(Effect.provide(backend.ports())),
     )
 
+    it.effect("samples what it shows: the newest public entries, and some of several users", () =>
+      Effect.gen(function* () {
+        const cache = yield* MessageCache
+        expect(yield* cache.sample("public", 10)).toEqual([])
+        expect(yield* cache.sample("private", 10)).toEqual([])
+        yield* start("public")
+        yield* start("private")
+        yield* cache.append("public", publications(5, "ann"))
+        yield* cache.append("private", publications(2, "ann", "bob"))
+        expect(yield* texts(cache.sample("public", 2))).toEqual((yield* texts(cache.recent)).slice(-2))
+        const sampled = yield* texts(cache.sample("private", 10))
+        const shown = yield* texts(cache.recentPrivate("ann"))
+        expect(sampled.toSorted()).toEqual([...shown, ...shown].toSorted())
+        expect((yield* cache.sample("private", 3)).length).toBe(3)
+      }).pipe(Effect.provide(backend.ports())),
+    )
+
     it.effect("tells the queue's length of an empty batch and refuses one that is too large", () =>
       Effect.gen(function* () {
         const cache = yield* MessageCache

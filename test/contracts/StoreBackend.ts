@@ -2,6 +2,7 @@ import { Context, Effect, type Layer } from "effect"
 import type { CachedMessage, QueueName } from "../../src/domain/Message.ts"
 import type { EventJournal } from "../../src/services/EventJournal.ts"
 import type { MessageStore } from "../../src/services/MessageStore.ts"
+import type { StoreSnapshot } from "../../src/services/StoreSnapshot.ts"
 
 /** A row of a message table, with its time as an instant: how that was written is not kept. */
 export type StoredMessage = Omit<CachedMessage, "authored_at"> & { readonly authoredAtMillis: number }
@@ -15,7 +16,7 @@ export class StoredMessages extends Context.Tag("chat-cache/test/StoredMessages"
   }
 >() {}
 
-export type StorePorts = MessageStore | EventJournal | StoredMessages
+export type StorePorts = MessageStore | EventJournal | StoreSnapshot | StoredMessages
 
 /** An implementation of the store and the journal, which share their state. */
 export interface StoreBackend<Environment> {

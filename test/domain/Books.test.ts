@@ -244,7 +244,7 @@ describe("the books of a queue", () => {
     assert.match(books.difference!, /^1 entries more than ids were given .*another program/)
   })
 
-  it("say nothing of balance while Valkey cannot be asked", () => {
+  it("say nothing of balance while a server cannot be asked", () => {
     const books = queueBooks(begun().state, undefined)
     assert.deepInclude(books, { accepted: null, queued: null, balanced: null, difference: null, stored: 1 })
   })

@@ -165,6 +165,74 @@ test(
   }),
 )
 
+test(
+  "GET /status shows what became of every message of a queue",
+  Effect.gen(function* () {
+    yield* publish(2)
+    yield* send("POST", "/flush")
+    yield* publish(1)
+    const { body } = yield* send("GET", "/status")
+    assert.deepStrictEqual(body.queues.public.books, {
+      accepted: 3,
+      stored: 2,
+      duplicates: 0,
+      quarantine: { open: 0, replayed: 0, discarded: 0 },
+      foreign: 0,
+      queued: 1,
+      lost: 0,
+      balanced: true,
+      difference: null,
+    })
+  }),
+)
+
+describe("GET /audit", () => {
+  test(
+    "recounts the books, and names what it found",
+    Effect.gen(function* () {
+      const message_id = "6f9619ff-8b86-4d11-b42d-00c04fc964ff"
+      yield* send("POST", "/messages", { json: publicDraft({ message_id }) })
+      yield* send("POST", "/flush")
+      yield* send("POST", "/messages", { json: publicDraft({ message_id }) })
+      const { status, body } = yield* send("GET", "/audit")
+      assert.strictEqual(status, 200)
+      const { duration_ms, journal_position, findings, ...counts } = body
+      assert.isAtLeast(duration_ms, 0)
+      assert.isAtLeast(journal_position, 1)
+      assert.lengthOf(findings, 1)
+      assert.deepInclude(findings[0], {
+        severity: "notice",
+        check: "queued-and-stored",
+        queue: "public",
+        count: 1,
+        examples: [`message_id ${message_id} (cache_id 2)`],
+      })
+      const none = { open: 0, replayed: 0, discarded: 0 }
+      assert.deepStrictEqual(counts, {
+        consistent: true,
+        queues: {
+          public: { rows: 1, rows_journalled: 1, quarantine: none, queued: 1 },
+          private: { rows: 0, rows_journalled: 0, quarantine: none, queued: 0 },
+        },
+      })
+    }),
+  )
+
+  test(
+    "answers 503 when a server cannot be asked",
+    Effect.gen(function* () {
+      const { cache } = yield* Faults
+      yield* Ref.set(
+        cache,
+        new CacheUnavailable({ operation: "sample recent", execution: "refused", reason: "test" }),
+      )
+      const { status, body } = yield* send("GET", "/audit")
+      assert.strictEqual(status, 503)
+      assert.strictEqual(body._tag, "CacheUnavailable")
+    }),
+  )
+})
+
 describe("/health", () => {
   test(
     "is ok when it is",

@@ -1,14 +1,28 @@
 /** What somebody does behind the back of chat-cache, on real servers, and what the audit says of it. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Logger, LogLevel, Struct } from "effect"
+import { Duration, Effect, Fiber, Layer, Logger, LogLevel, Struct, TestClock } from "effect"
+import * as AuditLayer from "../../src/layers/Audit.ts"
+import * as CacheMemory from "../../src/layers/CacheMemory.ts"
 import * as ChatCacheLayer from "../../src/layers/ChatCache.ts"
-import type { AuditFinding } from "../../src/services/Audit.ts"
+import * as JournalStateLayer from "../../src/layers/JournalState.ts"
+import * as MessageStoreMemory from "../../src/layers/MessageStoreMemory.ts"
+import { Audit, type AuditFinding } from "../../src/services/Audit.ts"
 import { ChatCache } from "../../src/services/ChatCache.ts"
 import { PostgresServer } from "../../src/services/PostgresServer.ts"
 import { Settings } from "../../src/services/Settings.ts"
+import { StoreSnapshot } from "../../src/services/StoreSnapshot.ts"
 import { ValkeyServer } from "../../src/services/ValkeyServer.ts"
 import { settingsLayer } from "../contracts/CacheBackend.ts"
-import { freshDatabase, query, uniqueKeyPrefix, valkeyShared } from "../support/Servers.ts"
+import {
+  ControlledPostgres,
+  controlledPostgres,
+  ControlledValkey,
+  controlledValkey,
+  freshDatabase,
+  query,
+  uniqueKeyPrefix,
+  valkeyShared,
+} from "../support/Servers.ts"
 import { rawClient } from "./valkey/rawClient.ts"
 
 const layer = ChatCacheLayer.layer.pipe(
@@ -418,5 +432,55 @@ describe("the audit", () => {
       assert.isNull(working.unsafePoll())
       assert.isAbove(published, 130)
     }),
+  )
+
+  it.live("says which server does not answer", () =>
+    Effect.gen(function* () {
+      const chat = yield* ChatCache
+      const postgres = yield* ControlledPostgres
+      const valkey = yield* ControlledValkey
+      yield* chat.publish(draft(1))
+      yield* chat.flush
+      assert.isTrue((yield* chat.status).queues.public.books.balanced)
+      yield* postgres.stop
+      assert.strictEqual((yield* Effect.flip(chat.audit))._tag, "StoreUnavailable")
+      const { books } = (yield* chat.status).queues.public
+      assert.deepInclude(books, { stored: 1, accepted: null, balanced: null })
+      yield* postgres.start
+      assert.isTrue((yield* chat.audit).consistent)
+      yield* valkey.stop
+      assert.strictEqual((yield* Effect.flip(chat.audit))._tag, "CacheUnavailable")
+    }).pipe(
+      Effect.provide(
+        ChatCacheLayer.layer.pipe(
+          Layer.provide(settingsLayer({ shutdownTimeout: Duration.seconds(3) })),
+          Layer.provideMerge(Layer.merge(controlledValkey, controlledPostgres)),
+          Layer.provide(Logger.minimumLogLevel(LogLevel.None)),
+        ),
+      ),
+    ),
+  )
+
+  it.effect("ends within a minute, also when PostgreSQL hangs", () =>
+    Effect.gen(function* () {
+      const { report } = yield* Audit
+      const reports = yield* Effect.fork(
+        Effect.all([Effect.flip(report), Effect.flip(report)], { concurrency: 2 }),
+      )
+      yield* TestClock.adjust("1 minute")
+      for (const error of yield* Fiber.join(reports)) {
+        assert.strictEqual(error._tag, "StoreUnavailable")
+        assert.match(error.message, /within 1m/)
+      }
+    }).pipe(
+      Effect.provide(
+        AuditLayer.layer.pipe(
+          Layer.provide(JournalStateLayer.layer),
+          Layer.provide(Layer.succeed(StoreSnapshot, { read: () => Effect.never })),
+          Layer.provide(Layer.merge(CacheMemory.layer, MessageStoreMemory.layer)),
+          Layer.provide(settingsLayer({})),
+        ),
+      ),
+    ),
   )
 })

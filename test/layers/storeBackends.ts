@@ -4,6 +4,7 @@ import type { CachedMessage } from "../../src/domain/Message.ts"
 import * as EventJournalPostgres from "../../src/layers/EventJournalPostgres.ts"
 import * as MessageStoreMemory from "../../src/layers/MessageStoreMemory.ts"
 import * as MessageStorePostgres from "../../src/layers/MessageStorePostgres.ts"
+import * as StoreSnapshotPostgres from "../../src/layers/StoreSnapshotPostgres.ts"
 import * as PostgresLayer from "../../src/layers/postgres/Postgres.ts"
 import { Postgres } from "../../src/services/Postgres.ts"
 import { PostgresServer } from "../../src/services/PostgresServer.ts"
@@ -43,7 +44,12 @@ export const postgres: StoreBackend<Postgres | PostgresServer> = {
   ports: Layer.unwrapEffect(
     Effect.as(
       empty,
-      Layer.mergeAll(MessageStorePostgres.layer, EventJournalPostgres.layer, storedMessagesPostgres),
+      Layer.mergeAll(
+        MessageStorePostgres.layer,
+        EventJournalPostgres.layer,
+        StoreSnapshotPostgres.layer,
+        storedMessagesPostgres,
+      ),
     ),
   ),
 }

@@ -3,7 +3,7 @@ import type { CacheUnavailable } from "../../domain/Errors.ts"
 import type { Valkey } from "../../services/Valkey.ts"
 
 /** Keys that one step looks at. The server does nothing else meanwhile, so it is kept well below a millisecond. */
-const stepSize = 1000
+export const stepSize = 1000
 
 /**
  * Finds keys in steps that do not block the server, and hands each step's finds to `use`. A key that is there all the
