@@ -37,7 +37,7 @@ const publish = (count: number) =>
 const flush = (entries: number) =>
   Effect.flatMap(FlushBatch.make, (flushBatch) =>
     flushBatch("public", "interval", { entries, bytes: 1_000_000 }),
-  )
+  ).pipe(Effect.scoped)
 
 /** The acknowledgement is lost, as it is when the process ends before it. */
 const commitOnly = (entries: number) =>
