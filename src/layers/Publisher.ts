@@ -121,7 +121,12 @@ const preparation =
     itemOf: (draft: Draft, settle: Item["settle"]) => Item,
   ): Prepare =>
   (input, settle) => {
-    const draft = plain(input)
+    let draft: Draft | undefined
+    try {
+      draft = plain(input)
+    } catch {
+      // What throws when it is read is refused by the schema, and its neighbours are taken.
+    }
     if (draft !== undefined) return itemOf(draft, settle)
     const decoded = decode(input)
     return Either.isLeft(decoded)
