@@ -6,10 +6,12 @@ import type { QuarantineTotals, QueueState } from "./State.ts"
 export interface QueueBooks {
   /** Messages that were taken and given an id, `null` when a server cannot be asked. */
   readonly accepted: number | null
-  /** Rows added, by flushes and by replays. */
+  /** Rows added, by flushes and by replays, also of messages that were deleted since. */
   readonly stored: number
   /** Messages sent again with a `message_id` that was stored already: they got an id and no row. */
   readonly duplicates: number
+  /** Messages that were deleted before they were stored: they were dropped from the queue. */
+  readonly deleted: number
   readonly quarantine: QuarantineTotals
   /** Entries of the quarantine that no publisher of ours made: no id was given for them. */
   readonly foreign: number
@@ -72,7 +74,7 @@ const unacknowledged = (
 }
 
 /**
- * `accepted = stored by flushes + duplicates + quarantined - foreign + queued`.
+ * `accepted = stored by flushes + duplicates + deleted + quarantined - foreign + queued`.
  *
  * A flush that runs shows up as no difference. The standing is read first, so whatever has left the queue is in the
  * journal; and what is in both, because it is not acknowledged yet, is recognised by its id, since ids leave in order.
@@ -81,7 +83,8 @@ export const queueBooks = (state: QueueState, standing: QueueStanding | undefine
   const { flush, quarantine, ledger } = state
   const recorded = {
     stored: flush.persisted + ledger.rowsOfReplays,
-    duplicates: flush.duplicates - ledger.repeated,
+    duplicates: flush.duplicates - ledger.repeated.duplicates,
+    deleted: flush.deleted - ledger.repeated.deleted,
     quarantine,
     foreign: ledger.foreign,
   }
@@ -91,7 +94,8 @@ export const queueBooks = (state: QueueState, standing: QueueStanding | undefine
   const headId = identified(standing)
   const lastGiven = Math.max(standing.lastCacheId ?? 0, ledger.flushedThrough)
   const queued = standing.length - unacknowledged(standing.length, headId, lastGiven, ledger.flushedThrough)
-  const settled = flush.persisted + recorded.duplicates + flush.quarantined - ledger.foreign
+  const settled =
+    flush.persisted + recorded.duplicates + recorded.deleted + flush.quarantined - ledger.foreign
   // Before the first batch nothing is known of the ids that were given before the queue's.
   const givenBefore =
     ledger.firstCacheId === null ? lastGiven - ledger.idsOfReplays - queued : ledger.firstCacheId - 1

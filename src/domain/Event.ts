@@ -63,6 +63,8 @@ export class QuarantineDiscarded extends Schema.TaggedClass<QuarantineDiscarded>
 export class MessageDeleted extends Schema.TaggedClass<MessageDeleted>()("MessageDeleted", {
   queue: QueueName,
   message_id: Schema.String,
+  /** True when the message was stored. Otherwise it is dropped where it comes from the queue, if ever. */
+  removed_row: Schema.optionalWith(Schema.Boolean, { default: () => false }),
 }) {}
 
 export class RateLimitChanged extends Schema.TaggedClass<RateLimitChanged>()("RateLimitChanged", {

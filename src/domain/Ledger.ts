@@ -13,13 +13,15 @@ export interface Ledger {
   readonly firstCacheId: number | null
   /** The last id that a batch brought. Ids leave the queue in their order. */
   readonly flushedThrough: number
-  /** Duplicates that are no messages sent again, but entries of a batch that was read again. */
-  readonly repeated: number
+  /** Duplicates and deleted entries of batches that were read again: they were counted the first time. */
+  readonly repeated: { readonly duplicates: number; readonly deleted: number }
   /** Quarantined entries that cannot be ours, because what we queue can be decoded. */
   readonly foreign: number
   /** Ids that replays took for messages without one. */
   readonly idsOfReplays: number
   readonly rowsOfReplays: number
+  /** Rows of messages that were deleted. */
+  readonly rowsDeleted: number
   /** The last ids that were missing before a batch. */
   readonly missing: IdRange | null
 }
@@ -27,23 +29,33 @@ export interface Ledger {
 export const initialLedger: Ledger = {
   firstCacheId: null,
   flushedThrough: 0,
-  repeated: 0,
+  repeated: { duplicates: 0, deleted: 0 },
   foreign: 0,
   idsOfReplays: 0,
   rowsOfReplays: 0,
+  rowsDeleted: 0,
   missing: null,
 }
 
-/** Entries of a batch that an earlier one had settled and that were not acknowledged. All of them are duplicates. */
-const repeatedIn = ({ flushedThrough }: Ledger, batch: BatchPersisted): number => {
-  const { first_cache_id, last_cache_id, duplicates } = batch
-  if (first_cache_id === null || last_cache_id === null || last_cache_id <= flushedThrough) return duplicates
-  return Math.max(0, Math.min(duplicates, flushedThrough - first_cache_id + 1))
+/** Entries that an earlier batch had settled and that were not acknowledged: none of them is stored or quarantined. */
+const repeatedIn = ({ flushedThrough }: Ledger, batch: BatchPersisted): Ledger["repeated"] => {
+  const { first_cache_id: first, last_cache_id: last, duplicates, deleted } = batch
+  if (first === null || last === null || last <= flushedThrough) return { duplicates, deleted }
+  const overlap = Math.max(0, flushedThrough - first + 1)
+  const repeated = Math.min(duplicates, overlap)
+  return { duplicates: repeated, deleted: Math.min(deleted, overlap - repeated) }
 }
 
 const addBatch = (ledger: Ledger, batch: BatchPersisted): Ledger => {
   const { first_cache_id: first, last_cache_id: last } = batch
-  const counted = { ...ledger, repeated: ledger.repeated + repeatedIn(ledger, batch) }
+  const repeated = repeatedIn(ledger, batch)
+  const counted = {
+    ...ledger,
+    repeated: {
+      duplicates: ledger.repeated.duplicates + repeated.duplicates,
+      deleted: ledger.repeated.deleted + repeated.deleted,
+    },
+  }
   // No counter gives ids above the highest: such an entry was queued by hand.
   if (first === null || last === null || last > highestCountedCacheId) return counted
   const isGap = ledger.firstCacheId !== null && first > ledger.flushedThrough + 1
@@ -70,6 +82,8 @@ export const evolveLedger = (ledger: Ledger, event: Event): Ledger => {
         idsOfReplays: ledger.idsOfReplays + (event.took_cache_id === true ? 1 : 0),
         rowsOfReplays: ledger.rowsOfReplays + (event.added_row === false ? 0 : 1),
       }
+    case "MessageDeleted":
+      return event.removed_row ? { ...ledger, rowsDeleted: ledger.rowsDeleted + 1 } : ledger
     default:
       return ledger
   }

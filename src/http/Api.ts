@@ -168,13 +168,15 @@ const QuarantineTotals = Schema.Struct({
 const { _tag: _tagField, queue: _queueField, ...lastBatchFields } = BatchPersisted.fields
 
 /**
- * What became of the messages of a queue: `accepted = stored by flushes + duplicates + quarantined - foreign + queued`.
+ * What became of the messages of a queue: `accepted = stored by flushes + duplicates + deleted +
+ * quarantined - foreign + queued`.
  * `difference` says what does not add up, and `lost` the least number of messages that Valkey has lost.
  */
 const QueueBooks = Schema.Struct({
   accepted: Schema.NullOr(Schema.Number),
   stored: Schema.Number,
   duplicates: Schema.Number,
+  deleted: Schema.Number,
   quarantine: QuarantineTotals,
   foreign: Schema.Number,
   queued: Schema.NullOr(Schema.Number),

@@ -17,7 +17,10 @@ const make = Effect.gen(function* () {
     store.transaction(
       Effect.fnUntraced(function* (transaction) {
         const { isNew, userIds } = yield* transaction.deleteMessage(queue, message_id)
-        if (isNew) yield* transaction.journal([new MessageDeleted({ queue, message_id })])
+        if (!isNew) return userIds
+        // Of what was stored, the users are known.
+        const removed_row = userIds.length > 0
+        yield* transaction.journal([new MessageDeleted({ queue, message_id, removed_row })])
         return userIds
       }),
     )

@@ -34,6 +34,10 @@ const storeView = ({ query }: PostgresTransaction): StoreView => {
       Effect.map(all<{ readonly message_id: string }>(SnapshotRows.storedIds(queue, messageIds)), (rows) =>
         rows.map(({ message_id }) => message_id),
       ),
+    deletedIds: (queue, messageIds) =>
+      Effect.map(all<{ readonly message_id: string }>(SnapshotRows.deletedIds(queue, messageIds)), (rows) =>
+        rows.map(({ message_id }) => message_id),
+      ),
     quarantinedBytes: (queue, cacheIds) =>
       Effect.map(all<{ readonly raw: Buffer }>(QuarantineRows.selectBytes(queue, cacheIds)), (rows) =>
         rows.map(({ raw }) => raw),

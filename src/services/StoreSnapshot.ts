@@ -36,6 +36,12 @@ export interface StoreView {
     messageIds: ReadonlyArray<string>,
   ) => Effect.Effect<ReadonlyArray<string>, StoreError>
 
+  /** Those of the message ids that were deleted. */
+  readonly deletedIds: (
+    queue: QueueName,
+    messageIds: ReadonlyArray<string>,
+  ) => Effect.Effect<ReadonlyArray<string>, StoreError>
+
   /** As `StoreTransaction.quarantinedBytes`. */
   readonly quarantinedBytes: (
     queue: QueueName,

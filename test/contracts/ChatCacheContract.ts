@@ -250,7 +250,7 @@ export const suite = <E>(
         const events = (yield* recordedEvents).filter(({ event }) => event._tag === "MessageDeleted")
         assert.deepStrictEqual(
           events.map(({ event }) => ({ ...event })),
-          [{ _tag: "MessageDeleted", queue: "public", message_id }],
+          [{ _tag: "MessageDeleted", queue: "public", message_id, removed_row: false }],
         )
       }),
     )
@@ -396,7 +396,7 @@ export const suite = <E>(
         const chat = yield* ChatCache
         const books = Effect.map(chat.status, ({ queues }) => queues.public.books)
         const identity = { message_id: "6f9619ff-8b86-4d11-b42d-00c04fc964ff" }
-        const nothing = { lost: 0, balanced: true, difference: null, foreign: 0 }
+        const nothing = { lost: 0, balanced: true, difference: null, foreign: 0, deleted: 0 }
         const none = { open: 0, replayed: 0, discarded: 0 }
         yield* chat.publishAll([draft("a"), draft("b", identity), draft("b", identity), draft("c", identity)])
         assert.deepStrictEqual(yield* books, {
@@ -428,6 +428,34 @@ export const suite = <E>(
           stored: 4,
           quarantine: { ...none, replayed: 1 },
         })
+      }),
+    )
+
+    test(
+      "the books and the audit know what was deleted: stored, queued, or never seen",
+      Effect.gen(function* () {
+        const chat = yield* ChatCache
+        const id = (number: number) => `6f9619ff-8b86-4d11-b42d-00c04fc964f${number}`
+        const said = (number: number) => draft(`number ${number}`, { message_id: id(number) })
+        yield* chat.publishAll([said(1), said(2), said(3)])
+        yield* chat.flush
+        yield* chat.publishAll([said(4), said(5)])
+        for (const number of [1, 4, 6, 1]) yield* chat.delete(id(number))
+        yield* chat.flush
+        yield* chat.publish(said(1))
+        yield* chat.flush
+        const { books } = (yield* chat.status).queues.public
+        assert.deepInclude(books, {
+          accepted: 6,
+          stored: 4,
+          deleted: 2,
+          queued: 0,
+          balanced: true,
+          difference: null,
+        })
+        const { consistent, findings, queues } = yield* chat.audit
+        assert.deepStrictEqual({ consistent, findings }, { consistent: true, findings: [] })
+        assert.deepInclude(queues.public, { rows: 3, rowsJournalled: 3 })
       }),
     )
 

@@ -8,7 +8,7 @@ import { entryOf } from "../support/arbitraries.ts"
 /** An entry of the queue; without an id it is none of ours. */
 interface Queued {
   readonly id: number | null
-  readonly kind: "new" | "sent again" | "conflict"
+  readonly kind: "new" | "sent again" | "conflict" | "deleted"
 }
 
 /** A queue, a counter and a journal, which do what the servers do. */
@@ -36,6 +36,8 @@ class Simulation {
     const isBad = ({ id, kind }: Queued) => id === null || kind === "conflict"
     const bad = fresh.filter(isBad)
     const persisted = fresh.filter((entry) => !isBad(entry) && entry.kind === "new").length
+    // They count as deleted again when they are read again.
+    const deleted = batch.filter((entry) => entry.kind === "deleted").length
     for (const { id } of bad) {
       this.journal.push(
         new MessageQuarantined({
@@ -55,8 +57,9 @@ class Simulation {
         first_cache_id: ids[0] ?? null,
         last_cache_id: ids.at(-1) ?? null,
         persisted,
-        duplicates: batch.length - persisted - bad.length,
+        duplicates: batch.length - persisted - bad.length - deleted,
         quarantined: bad.length,
+        deleted,
         duration_ms: 1,
       }),
     )
@@ -107,7 +110,7 @@ class Simulation {
 
 const kind: fc.Arbitrary<Queued["kind"]> = fc.oneof(
   { weight: 5, arbitrary: fc.constant("new" as const) },
-  fc.constantFrom("sent again" as const, "conflict" as const),
+  fc.constantFrom("sent again" as const, "conflict" as const, "deleted" as const),
 )
 
 type Step = (simulation: Simulation) => void

@@ -176,6 +176,7 @@ test(
       accepted: 3,
       stored: 2,
       duplicates: 0,
+      deleted: 0,
       quarantine: { open: 0, replayed: 0, discarded: 0 },
       foreign: 0,
       queued: 1,

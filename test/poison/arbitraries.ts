@@ -263,5 +263,5 @@ export const poisonedEntry = (queue: QueueName): fc.Arbitrary<Entry> =>
     // Those of the predecessor.
     fc
       .tuple(goodCacheId, messages[queue])
-      .map(([id, { message_id: _, ...said }]) => entryOf(id, encodePayload(said))),
+      .map(([id, message]) => entryOf(id, encodePayload({ ...message, message_id: undefined }))),
   )

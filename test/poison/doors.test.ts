@@ -184,6 +184,7 @@ const expectInTheQueue = Effect.fnUntraced(function* (
   assert.deepStrictEqual(flushed, {
     persisted: 2 * cases.length + rows,
     duplicates: 0,
+    deleted: 0,
     quarantined: cases.length - rows,
     remaining: 0,
   })

@@ -207,7 +207,7 @@ export const eventArbitraries: {
     })
     .map((fields) => new BatchPersisted(fields)),
   MessageDeleted: fc
-    .record({ queue: queueName, message_id: messageId })
+    .record({ queue: queueName, message_id: messageId, removed_row: fc.boolean() })
     .map((fields) => new MessageDeleted(fields)),
   MessageQuarantined: fc
     .record({

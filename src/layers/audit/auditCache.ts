@@ -48,6 +48,7 @@ const nameOf = ({ message }: Sampled): string =>
 /** What of a sample the tables have. */
 export interface KnownToTables {
   readonly stored: ReadonlySet<string>
+  readonly deleted: ReadonlySet<string>
   /** By `entryKey`. */
   readonly quarantined: ReadonlySet<string>
 }
@@ -63,6 +64,7 @@ export const lookUp = Effect.fnUntraced(function* (
   )
   return {
     stored: new Set(yield* view.storedIds(queue, idsOf([...recent, ...head]))),
+    deleted: new Set(yield* view.deletedIds(queue, idsOf(recent))),
     quarantined: new Set(bytes.map(entryKey)),
   } satisfies KnownToTables as KnownToTables
 })
@@ -78,6 +80,7 @@ const auditRecent = (queue: QueueName, sample: CacheSample, known: KnownToTables
   const lost = sample.recent.filter(
     (recent) =>
       !known.stored.has(recent.message.message_id) &&
+      !known.deleted.has(recent.message.message_id) &&
       !known.quarantined.has(entryKey(recent.entry)) &&
       !isQueued(sample, recent),
   )

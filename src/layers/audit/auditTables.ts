@@ -42,8 +42,9 @@ const auditRows = Effect.fnUntraced(function* (
   view: StoreView,
   queue: QueueName,
   { rows, rowsJournalled }: RowCounts,
-  { missing, added, suspects }: JournalRecount["queues"][QueueName],
+  { state, queues }: JournalRecount,
 ) {
+  const { missing, added, suspects } = queues[queue]
   const missingIds = examplesOf(
     suspects.filter(
       ({ counted, rows: expected, from, to }) => counted < expected && to - from < longestRange,
@@ -58,15 +59,17 @@ const auditRows = Effect.fnUntraced(function* (
         found.map(({ message_id, cache_id }) => `message_id ${message_id} (cache_id ${cache_id})`),
       ),
   )
-  const counts = `the table ${tables[queue]} has ${rows} rows, and ${rowsJournalled} were stored`
+  const counts = `the table ${tables[queue]} has ${rows} rows, and it should have ${rowsJournalled}`
   const difference = rows - rowsJournalled
-  const exchanged = Math.min(missing, added)
+  // The journal does not tell which batch had stored what was deleted.
+  const { rowsDeleted } = state.queues[queue].ledger
+  const exchanged = Math.min(Math.max(0, missing - rowsDeleted), added)
   const findings: Array<AuditFinding> = []
   if (difference < 0) {
     findings.push(
       Finding.error("rows", queue)(
         -difference,
-        `${-difference} rows are gone: ${counts}. Somebody has deleted them in the database: restore them from a backup. Their ids are among these.`,
+        `${-difference} rows are gone: ${counts}. Somebody has deleted them in the database: restore them from a backup. Their ids are among these${rowsDeleted === 0 ? "" : ", and so may be those of deleted messages"}.`,
         yield* missingIds,
       ),
     )
@@ -161,10 +164,10 @@ export const auditTables = Effect.fnUntraced(function* (
   const { flush, ledger } = recount.state.queues[queue]
   const counts: RowCounts = {
     rows: yield* view.rowCount(queue),
-    rowsJournalled: flush.persisted + ledger.rowsOfReplays,
+    rowsJournalled: flush.persisted + ledger.rowsOfReplays - ledger.rowsDeleted,
   }
   const findings = [
-    ...(yield* auditRows(view, queue, counts, recount.queues[queue])),
+    ...(yield* auditRows(view, queue, counts, recount)),
     ...(yield* auditQuarantine(view, queue)),
     ...auditJournal(queue, recount.queues[queue]),
     ...(yield* auditStoredAndQuarantined(view, queue)),

@@ -55,6 +55,9 @@ export const storeView = (tables: Tables): StoreView => ({
   storedIds: (queue, messageIds) =>
     Effect.sync(() => [...new Set(messageIds)].filter((id) => tables.messages[queue].has(id))),
 
+  deletedIds: (queue, messageIds) =>
+    Effect.sync(() => [...new Set(messageIds)].filter((id) => tables.deleted[queue].has(id))),
+
   quarantinedBytes: (queue, cacheIds) =>
     Effect.sync(() =>
       quarantineOf(tables, queue)

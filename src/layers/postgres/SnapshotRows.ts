@@ -31,6 +31,11 @@ export const storedIds = (queue: QueueName, messageIds: ReadonlyArray<string>): 
   SELECT message_id FROM ${tables[queue]}
   WHERE message_id = ANY (${ArrayLiteral.texts(messageIds)}::uuid[])`
 
+/** Rows `{ message_id }`. */
+export const deletedIds = (queue: QueueName, messageIds: ReadonlyArray<string>): QuerySqlToken => sql.unsafe`
+  SELECT message_id FROM deleted_messages
+  WHERE queue = ${queue} AND message_id = ANY (${ArrayLiteral.texts(messageIds)}::uuid[])`
+
 /** Rows as `QuarantineDifference`, each with the `count` of all. */
 export const quarantineDifferences = (queue: QueueName, limit: number): QuerySqlToken => sql.unsafe`
   SELECT id, held.status AS held, journalled.status AS journalled, count(*) OVER () AS count
