@@ -2,6 +2,7 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, Either, Layer, Logger, LogLevel } from "effect"
 import { randomUUID } from "node:crypto"
+import { vi } from "vitest"
 import type { PublishError } from "../../src/services/Publisher.ts"
 import * as Server from "../../src/http/Server.ts"
 import * as ChatCacheLayer from "../../src/layers/ChatCache.ts"
@@ -29,6 +30,9 @@ const environment = target.pipe(
   Layer.provideMerge(Layer.merge(valkeyShared, freshDatabase)),
   Layer.provide(Logger.minimumLogLevel(LogLevel.None)),
 )
+
+// Each test is hundreds of small ones.
+vi.setConfig({ testTimeout: 120_000 })
 
 const severalAtOnce = { concurrency: 4 }
 
