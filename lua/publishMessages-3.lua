@@ -6,20 +6,25 @@
   KEYS[1]    flush queue (list)
   KEYS[2]    id counter (integer)
   KEYS[3]    rate-limit settings in force (hash: message_limit, window_seconds)
-  KEYS[4..]  per message, in order, its owner's limiter and then its recent caches: two keys for each message of a
-             public batch, three for each of a private one (a message to oneself names the same cache twice)
+  KEYS[4..]  each key of the batch once: first the limiters, then the caches that last, then those that expire
 
   ARGV[1]    the longest that the queue may get
   ARGV[2]    length of a recent cache
   ARGV[3]    message_limit, where the settings hold none
   ARGV[4]    window_seconds, where the settings hold none
-  ARGV[5..]  per message its payload, which is JSON text and is spliced in as it is
+  ARGV[5]    milliseconds after which a cache that expires does so, unless a message comes
+  ARGV[6]    number of limiters
+  ARGV[7]    number of caches that last
+  ARGV[8]    per message, in order, six bytes: the places of its owner's limiter among the limiters, and of the two caches
+             that show it among the caches, each from 0 on and as two digits to the base of 128. Twice the same cache
+             shows the message once.
+  ARGV[9..]  per message its payload, which is JSON text and is spliced in as it is
 
   Reply: { length of the queue afterwards, then one item per message, in order }
     an integer above 0  taken: its id
     0                   not taken: the queue is full
     an integer below 0  not taken: over the limit for that many milliseconds
-    a text              not taken: what is wrong with a key of this message
+    a text              not taken: what is wrong with the limiter of this message or a cache that lasts
 
   Errors, all of them before the first write:
     COUNTER_MISSING     the counter must be raised first (raiseCounter)
@@ -27,21 +32,28 @@
     OOM, READONLY, MISCONF, NOREPLICAS: the first line has the server refuse the script before it starts.
 
   An error in a script rolls nothing back. So every check stands before the first write of what it protects, a message
-  is refused before any of its keys is written, and the queue is written before the caches.
+  is refused before any of its keys is written, and the queue is written before the caches. A cache that expires is not
+  looked at beforehand: no message is refused for what its reader can do without.
 ]]
+-- A local is found faster than a global, and some of these are looked up several times for each message.
+local KEYS, ARGV = KEYS, ARGV
+local call, attempt, byte, format = redis.call, redis.pcall, string.byte, string.format
+
 local queue, counter, settings = KEYS[1], KEYS[2], KEYS[3]
 local maxQueueLength, maxCacheSize = tonumber(ARGV[1]), tonumber(ARGV[2])
-local fixedKeys, fixedArguments = 3, 4
+local idle, limiters, lasting, places = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
+local fixedArguments = 8
+local firstLimiter = 4
+local firstCache = firstLimiter + limiters
 local messages = #ARGV - fixedArguments
-local keysPerMessage = (#KEYS - fixedKeys) / messages
 
 if messages > 1000 then
   return redis.error_reply('ERR at most 1000 messages can be published at once')
 end
 
-local length = redis.call('LLEN', queue)
+local length = call('LLEN', queue)
 
-local held = redis.call('GET', counter)
+local held = call('GET', counter)
 if not held then
   return redis.error_reply('COUNTER_MISSING ' .. counter .. ' does not exist')
 end
@@ -54,65 +66,63 @@ local function inForce(text, maximum, default)
   local value = text and string.find(text, '^%d+$') and tonumber(text)
   return value and value >= 1 and value <= maximum and value or tonumber(default)
 end
-local limits = redis.call('HMGET', settings, 'message_limit', 'window_seconds')
+local limits = call('HMGET', settings, 'message_limit', 'window_seconds')
 local messageLimit = inForce(limits[1], 1000000000, ARGV[3])
 local window = inForce(limits[2], 31536000, ARGV[4])
 
--- Per cache: the entries that this batch adds, or what is wrong with the key. Looked at once, however often it occurs.
-local caches, cachesInOrder = {}, {}
-local function cacheAt(key)
-  local cache = caches[key]
-  if not cache then
-    cache = { key = key }
-    local reply = redis.pcall('LLEN', key)
+-- By key: the entries that this batch adds to a cache, and what is wrong with it.
+local caches, problems = {}, {}
+for k = firstCache, #KEYS do
+  caches[k] = {}
+  if k < firstCache + lasting then
+    local reply = attempt('LLEN', KEYS[k])
     if type(reply) ~= 'number' then
-      cache.problem = reply.err
+      problems[k] = reply.err
     end
-    caches[key] = cache
-    cachesInOrder[#cachesInOrder + 1] = cache
   end
-  return cache
 end
 
 -- Per limiter: milliseconds until its window ends. The clock stands still while a script runs.
 local waits = {}
-local function count(limiter)
-  local sent = redis.pcall('INCR', limiter)
+local function count(k)
+  local limiter = KEYS[k]
+  local sent = attempt('INCR', limiter)
   if type(sent) ~= 'number' then
     return nil, sent.err
   end
-  local wait = waits[limiter]
+  local wait = waits[k]
   if not wait then
-    wait = sent > 1 and redis.call('PTTL', limiter) or -1
+    wait = sent > 1 and call('PTTL', limiter) or -1
     -- The first message opens the window. A counter that lost its TTL would limit its user for ever, and one that
     -- began under a longer window must not outlive the one in force.
     if wait < 0 or wait > window * 1000 then
-      redis.call('EXPIRE', limiter, window)
+      call('EXPIRE', limiter, window)
       wait = window * 1000
     end
-    waits[limiter] = wait
+    waits[k] = wait
   end
   return sent, wait
 end
 
-local reply, taken = { length }, {}
+local reply, taken, shownIn, alsoIn = { length }, {}, {}, {}
 for i = 1, messages do
-  local first = fixedKeys + (i - 1) * keysPerMessage + 1
+  local a, b, c, d, e, f = byte(places, 6 * i - 5, 6 * i)
+  local limiter = firstLimiter + a * 128 + b
+  local one, other = firstCache + c * 128 + d, firstCache + e * 128 + f
   local outcome
   if length + #taken >= maxQueueLength then
     outcome = 0
   end
-  for k = first + 1, first + keysPerMessage - 1 do
-    outcome = outcome or cacheAt(KEYS[k]).problem
-  end
+  outcome = outcome or problems[one] or problems[other]
   if not outcome then
-    local sent, detail = count(KEYS[first])
+    local sent, detail = count(limiter)
     if not sent then
       outcome = detail
     elseif sent > messageLimit then
       outcome = -math.max(detail, 1)
     else
-      taken[#taken + 1] = i
+      local n = #taken + 1
+      taken[n], shownIn[n], alsoIn[n] = i, one, other
     end
   end
   reply[i + 1] = outcome or false
@@ -122,31 +132,34 @@ if #taken == 0 then
   return reply
 end
 
-local id = redis.call('INCRBY', counter, #taken) - #taken
+local id = call('INCRBY', counter, #taken) - #taken
 local entries = {}
 for n, i in ipairs(taken) do
   id = id + 1
   -- Concatenating a number keeps 14 of its digits.
-  local entry = '{"cache_id":' .. string.format('%.0f', id) .. ',"data":' .. ARGV[fixedArguments + i] .. '}'
+  local entry = '{"cache_id":' .. format('%.0f', id) .. ',"data":' .. ARGV[fixedArguments + i] .. '}'
   entries[n] = entry
   reply[i + 1] = id
-  local first = fixedKeys + (i - 1) * keysPerMessage + 1
-  for k = first + 1, first + keysPerMessage - 1 do
-    if k == first + 1 or KEYS[k] ~= KEYS[k - 1] then
-      local cache = caches[KEYS[k]]
-      cache[#cache + 1] = entry
-    end
+  local cache = caches[shownIn[n]]
+  cache[#cache + 1] = entry
+  if alsoIn[n] ~= shownIn[n] then
+    cache = caches[alsoIn[n]]
+    cache[#cache + 1] = entry
   end
 end
 
-reply[1] = redis.call('RPUSH', queue, unpack(entries))
+reply[1] = call('RPUSH', queue, unpack(entries))
 
 -- From here on the messages are taken, whatever becomes of the caches: an error must not say otherwise.
-for _, cache in ipairs(cachesInOrder) do
+for k = firstCache, #KEYS do
+  local cache, key = caches[k], KEYS[k]
   if #cache > 0 then
-    local cached = redis.pcall('RPUSH', cache.key, unpack(cache))
+    local cached = attempt('RPUSH', key, unpack(cache))
     if type(cached) == 'number' and cached > maxCacheSize then
-      redis.pcall('LTRIM', cache.key, -maxCacheSize, -1)
+      attempt('LTRIM', key, -maxCacheSize, -1)
+    end
+    if k >= firstCache + lasting then
+      attempt('PEXPIRE', key, idle)
     end
   end
 end

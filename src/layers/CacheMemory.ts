@@ -27,10 +27,16 @@ interface Limiter {
   endsAt: number
 }
 
+interface ChannelCache {
+  readonly entries: ReadonlyArray<Entry>
+  readonly endsAt: number
+}
+
 interface State {
   queues: Record<QueueName, Array<Entry>>
   counters: Record<QueueName, number | undefined>
   recent: ReadonlyArray<Entry>
+  recentOfChannel: Map<string, ChannelCache>
   recentPrivate: Map<string, ReadonlyArray<Entry>>
   /** By the time of the deletion, which orders them. */
   deleted: Record<QueueName, Map<string, number>>
@@ -42,6 +48,7 @@ const emptyState = (): State => ({
   queues: { public: [], private: [] },
   counters: { public: undefined, private: undefined },
   recent: [],
+  recentOfChannel: new Map(),
   recentPrivate: new Map(),
   deleted: { public: new Map(), private: new Map() },
   limiters: new Map(),
@@ -79,11 +86,21 @@ const countMessage = (
 const makeMessageCache = (state: State, settings: typeof Settings.Service): typeof MessageCache.Service => {
   const push = (cache: ReadonlyArray<Entry>, entry: Entry) => [...cache, entry].slice(-settings.maxCacheSize)
 
-  const remember = (queue: QueueName, publication: Publication, entry: Entry): void => {
-    if (queue === "public") {
-      state.recent = push(state.recent, entry)
-      return
-    }
+  const channelEntries = (channel: string, now: number): ReadonlyArray<Entry> => {
+    const cache = state.recentOfChannel.get(channel)
+    return cache !== undefined && cache.endsAt > now ? cache.entries : []
+  }
+
+  const rememberPublic = ({ channel }: Publication, entry: Entry, now: number): void => {
+    state.recent = push(state.recent, entry)
+    if (channel === undefined) return
+    state.recentOfChannel.set(channel, {
+      entries: push(channelEntries(channel, now), entry),
+      endsAt: now + Duration.toMillis(settings.channelIdleTime),
+    })
+  }
+
+  const rememberPrivate = (publication: Publication, entry: Entry): void => {
     for (const userId of new Set([publication.ownerId, publication.recipientId ?? publication.ownerId])) {
       state.recentPrivate.set(userId, push(state.recentPrivate.get(userId) ?? [], entry))
     }
@@ -98,7 +115,8 @@ const makeMessageCache = (state: State, settings: typeof Settings.Service): type
     const entry = encoder.encode(`{"cache_id":${cacheId},"data":${publication.payload}}`)
     state.counters[queue] = cacheId
     entries.push(entry)
-    remember(queue, publication, entry)
+    if (queue === "public") rememberPublic(publication, entry, now)
+    else rememberPrivate(publication, entry)
     return { _tag: "Appended", cacheId }
   }
 

@@ -14,6 +14,7 @@ import { Settings } from "../services/Settings.ts"
 import { Valkey } from "../services/Valkey.ts"
 import { orCounterMissing } from "./valkey/Failure.ts"
 import * as Keys from "./valkey/Keys.ts"
+import * as PublishCall from "./valkey/PublishCall.ts"
 import { scanPages, stepSize } from "./valkey/scanPages.ts"
 import * as Script from "./valkey/Script.ts"
 
@@ -41,33 +42,16 @@ const make = Effect.gen(function* () {
   const keys = Keys.make(settings.keyPrefix)
   const publishMessages = yield* Script.load("publishMessages-3")
   const removeMessage = yield* Script.load("removeMessage-1")
-
-  const keysOf = (queue: QueueName, publications: ReadonlyArray<Publication>): ReadonlyArray<string> => {
-    const named = [keys.flushQueue[queue], keys.counter[queue], keys.rateLimitSettings]
-    for (const { ownerId, recipientId } of publications) {
-      named.push(keys.rateLimit(ownerId))
-      if (queue === "public") named.push(keys.recent)
-      else named.push(keys.recentPrivate(ownerId), keys.recentPrivate(recipientId ?? ownerId))
-    }
-    return named
-  }
-
-  const argumentsOf = (publications: ReadonlyArray<Publication>): ReadonlyArray<string | number> => {
-    const { maxQueueLength, maxCacheSize, rateLimit } = settings
-    const args = [maxQueueLength, maxCacheSize, rateLimit.message_limit, rateLimit.window_seconds] as Array<
-      string | number
-    >
-    for (const { payload } of publications) args.push(payload)
-    return args
-  }
+  const publishCall = PublishCall.make(keys, settings)
 
   /** Without a span, since every message waits for it. */
   const append = Effect.fnUntraced(function* (queue: QueueName, publications: ReadonlyArray<Publication>) {
     if (publications.length > maximumAppend) {
       return yield* Effect.dieMessage(`append takes at most ${maximumAppend} publications`)
     }
+    const { keys, args } = publishCall(queue, publications)
     const reply = yield* valkey
-      .run("publish", publishMessages, keysOf(queue, publications), argumentsOf(publications))
+      .run("publish", publishMessages, keys, args)
       .pipe(Effect.mapError(orCounterMissing(queue)))
     return decodeReply(reply as ReadonlyArray<number | string>)
   })

@@ -71,6 +71,7 @@ const publicItem = (
   return {
     payload,
     ownerId: owner_id,
+    channel,
     size: payload.length,
     messageId: message_id,
     authoredAt: authored_at,

@@ -21,6 +21,15 @@ const positiveDuration = (name: string) =>
     }),
   )
 
+/** Valkey takes expiry times up to the end of its calendar; whole milliseconds from 1 on. */
+const channelIdleTime = (name: string) =>
+  positiveDuration(name).pipe(
+    Config.validate({
+      message: "must be from 1 second to 3650 days",
+      validation: (duration) => Duration.between(duration, { minimum: "1 second", maximum: "3650 days" }),
+    }),
+  )
+
 const listOf = (name: string) =>
   Config.string(name).pipe(
     Config.map((text) =>
@@ -35,6 +44,7 @@ const listOf = (name: string) =>
 export const defaults: Settings["Type"] = {
   keyPrefix: "",
   maxCacheSize: 500,
+  channelIdleTime: Duration.days(1),
   flushInterval: Duration.minutes(2),
   flushBatchSize: 2000,
   flushBatchBytes,
@@ -49,6 +59,9 @@ export const config: Config.Config<Settings["Type"]> = Config.all({
   keyPrefix: Config.string("CHAT_CACHE_KEY_PREFIX").pipe(Config.withDefault(defaults.keyPrefix)),
   maxCacheSize: integerFrom("CHAT_CACHE_MAX_CACHE_SIZE", 1, 1_000_000).pipe(
     Config.withDefault(defaults.maxCacheSize),
+  ),
+  channelIdleTime: channelIdleTime("CHAT_CACHE_CHANNEL_IDLE_TIME").pipe(
+    Config.withDefault(defaults.channelIdleTime),
   ),
   flushInterval: positiveDuration("CHAT_CACHE_FLUSH_INTERVAL").pipe(
     Config.withDefault(defaults.flushInterval),

@@ -10,6 +10,8 @@ export interface Publication {
   readonly ownerId: string
   /** The other one; absent for a public message. May equal `ownerId`: then the message is cached once. */
   readonly recipientId?: string
+  /** Of a public message: whose recent cache shows it, beside that of all channels. */
+  readonly channel?: string
 }
 
 export type AppendOutcome =
@@ -42,7 +44,7 @@ export class MessageCache extends Context.Tag("chat-cache/MessageCache")<
     /**
      * Takes up to `maximumAppend` messages in one atomic step: each is counted against its owner's rate limit, gets
      * the next id, and is appended to the flush queue and to its recent cache(s), which keep the newest
-     * `maxCacheSize`. A message that is limited leaves no trace but its count; one that finds the queue full leaves
+     * `maxCacheSize`. The cache of a channel expires when no message has come for `channelIdleTime`. A message that is limited leaves no trace but its count; one that finds the queue full leaves
      * none at all. With `CounterMissing` nothing was executed.
      */
     readonly append: (

@@ -8,6 +8,8 @@ export class Settings extends Context.Tag("chat-cache/Settings")<
     readonly keyPrefix: string
     /** Length of a recent cache, and the queue length that triggers a flush. */
     readonly maxCacheSize: number
+    /** How long the recent cache of a channel is kept after its last message. */
+    readonly channelIdleTime: Duration.Duration
     /** The longest that a message waits for a flush when the threshold is not reached. */
     readonly flushInterval: Duration.Duration
     /** Rows in one transaction. */

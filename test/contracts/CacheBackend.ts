@@ -30,6 +30,7 @@ export const settingsLayer = (settings: Partial<typeof Settings.Service>): Layer
   Layer.succeed(Settings, {
     keyPrefix: "",
     maxCacheSize: 500,
+    channelIdleTime: Duration.days(1),
     flushInterval: Duration.minutes(2),
     flushBatchSize: 2000,
     flushBatchBytes: 8 * 1024 * 1024,

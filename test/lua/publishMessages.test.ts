@@ -5,20 +5,41 @@ import { type Scripting, scripting } from "./scripting.ts"
 
 interface Batch {
   readonly limits?: readonly [maxQueueLength: number, maxCacheSize: number, limit: number, window: number]
-  /** The owner's limiter and the caches of each message. */
+  /** The owner's limiter and the caches of each message. A cache of a channel expires. */
   readonly messages: ReadonlyArray<ReadonlyArray<string>>
 }
 
 const fixedKeys = ["queue", "counter", "settings"]
+const idleMillis = 30_000
 
 const payload = (index: number): string => `{"n":${index}}`
 
-const publish = ({ run }: Scripting, { limits = [1000, 500, 10, 60], messages }: Batch) =>
-  run(
-    "publishMessages-3",
-    [...fixedKeys, ...messages.flat()],
-    [...limits, ...messages.map((_, index) => payload(index))],
+const publish = ({ run }: Scripting, { limits = [1000, 500, 10, 60], messages }: Batch) => {
+  const limiters = [...new Set(messages.map(([limiter]) => limiter!))]
+  const caches = [...new Set(messages.flatMap((message) => message.slice(1)))]
+  const [lasting, expiring] = [false, true].map((expires) =>
+    caches.filter((cache) => cache.startsWith("channel:") === expires),
+  ) as [Array<string>, Array<string>]
+  const cachesInOrder = [...lasting, ...expiring]
+  const digits = (place: number) => String.fromCharCode(place >> 7, place & 127)
+  const places = messages.map(([limiter, one, other]) =>
+    [limiters.indexOf(limiter!), cachesInOrder.indexOf(one!), cachesInOrder.indexOf(other ?? one!)]
+      .map(digits)
+      .join(""),
   )
+  return run(
+    "publishMessages-3",
+    [...fixedKeys, ...limiters, ...cachesInOrder],
+    [
+      ...limits,
+      idleMillis,
+      limiters.length,
+      lasting.length,
+      places.join(""),
+      ...messages.map((_, index) => payload(index)),
+    ],
+  )
+}
 
 const entry = (id: string, index: number): string => `{"cache_id":${id},"data":${payload(index)}}`
 
@@ -72,6 +93,91 @@ layer(controlledValkey)("publishMessages", (it) => {
         Promise.all([server.admin.lrange("recent:ann", 0, -1), server.admin.lrange("recent:bob", 0, -1)]),
       )
       expect(lists).toEqual([[entry("1", 0), entry("2", 1)], [entry("1", 0)]])
+    }),
+  )
+
+  it.scoped("puts a public message into the cache of its channel, which expires unless a message comes", () =>
+    Effect.gen(function* () {
+      const server = yield* scripting
+      const { admin } = server
+      yield* Effect.promise(async () => {
+        await admin.set("counter", 0)
+        await admin.rpush("channel:b", "old", "older")
+        await admin.pexpire("channel:b", 10_000)
+        await admin.rpush("channel:c", "untouched")
+        await admin.pexpire("channel:c", 10_000)
+      })
+      const reply = yield* publish(server, {
+        limits: [1000, 3, 2, 60],
+        messages: [
+          ["limiter:ann", "recent", "channel:a"],
+          ["limiter:ann", "recent", "channel:b"],
+          ["limiter:ann", "recent", "channel:c"],
+          ["limiter:bob", "recent", "channel:a"],
+          ["limiter:bob", "recent", "channel:b"],
+        ],
+      })
+      expect(reply).toEqual([4, 1, 2, -60000, 3, 4])
+      const lists = yield* Effect.promise(() =>
+        Promise.all(["recent", "channel:a", "channel:b", "channel:c"].map((key) => admin.lrange(key, 0, -1))),
+      )
+      expect(lists).toEqual([
+        [entry("2", 1), entry("3", 3), entry("4", 4)],
+        [entry("1", 0), entry("3", 3)],
+        ["older", entry("2", 1), entry("4", 4)],
+        ["untouched"],
+      ])
+      const left = yield* Effect.promise(() =>
+        Promise.all(["recent", "channel:a", "channel:b", "channel:c"].map((key) => admin.pttl(key))),
+      )
+      expect(left[0]).toBe(-1)
+      for (const renewed of left.slice(1, 3)) {
+        expect(renewed).toBeGreaterThan(10_000)
+        expect(renewed).toBeLessThanOrEqual(idleMillis)
+      }
+      expect(left[3]).toBeLessThanOrEqual(10_000)
+    }),
+  )
+
+  it.scoped("takes a message whose channel's cache is not what it should be, and leaves that as it is", () =>
+    Effect.gen(function* () {
+      const server = yield* scripting
+      const { admin } = server
+      yield* Effect.promise(async () => {
+        await admin.set("counter", 0)
+        await admin.set("channel:text", "x")
+      })
+      expect(
+        yield* publish(server, {
+          messages: [
+            ["limiter:ann", "recent", "channel:text"],
+            ["limiter:ann", "recent", "channel:a"],
+          ],
+        }),
+      ).toEqual([2, 1, 2])
+      expect(yield* Effect.promise(() => admin.get("channel:text"))).toBe("x")
+      expect(yield* Effect.promise(() => admin.lrange("channel:a", 0, -1))).toEqual([entry("2", 1)])
+    }),
+  )
+
+  it.scoped("tells more than 128 limiters and caches apart", () =>
+    Effect.gen(function* () {
+      const server = yield* scripting
+      const { admin } = server
+      yield* Effect.promise(() => admin.set("counter", 0))
+      const messages = Array.from({ length: 400 }, (_, index) => [
+        `limiter:${index}`,
+        `recent:${index}`,
+        `recent:${(index * 7) % 400}`,
+      ])
+      yield* publish(server, { messages })
+      for (const index of [0, 1, 127, 128, 129, 255, 256, 399]) {
+        const other = messages.findIndex(([, , cache]) => cache === `recent:${index}`)
+        expect(yield* Effect.promise(() => admin.get(`limiter:${index}`))).toBe("1")
+        expect(yield* Effect.promise(() => admin.lrange(`recent:${index}`, 0, -1))).toEqual(
+          [...new Set([index, other])].sort((a, b) => a - b).map((at) => entry(String(at + 1), at)),
+        )
+      }
     }),
   )
 

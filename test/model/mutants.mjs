@@ -171,7 +171,7 @@ export const mutants = [
       {
         file: "lua/publishMessages-3.lua",
         before: "    outcome = 0\n",
-        after: "    outcome = 0\n    count(KEYS[first])\n",
+        after: "    outcome = 0\n    count(limiter)\n",
       },
     ],
   },
@@ -243,8 +243,8 @@ export const mutants = [
     edits: [
       {
         file: "lua/publishMessages-3.lua",
-        before: "redis.pcall('LTRIM', cache.key, -maxCacheSize, -1)",
-        after: "redis.pcall('LTRIM', cache.key, -maxCacheSize + 1, -1)",
+        before: "attempt('LTRIM', key, -maxCacheSize, -1)",
+        after: "attempt('LTRIM', key, -maxCacheSize + 1, -1)",
       },
     ],
   },

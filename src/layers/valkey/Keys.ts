@@ -4,6 +4,8 @@ import type { QueueName } from "../../domain/Message.ts"
 export interface Keys {
   /** The newest public messages (list). */
   readonly recent: string
+  /** The newest public messages of the channel (list with a TTL). */
+  readonly recentOfChannel: (channel: string) => string
   /** The newest private messages that the user sent or received (list). */
   readonly recentPrivate: (userId: string) => string
   /** Messages that PostgreSQL does not have yet (list). */
@@ -30,6 +32,7 @@ export const make = (prefix: string): Keys => {
   const rateLimit = `${prefix}ratelimit:`
   return {
     recent: `${prefix}recent_messages`,
+    recentOfChannel: (channel) => `${prefix}recent_messages:${channel}`,
     recentPrivate: (userId) => recentPrivate + userId,
     flushQueue: { public: `${prefix}flush_messages`, private: `${prefix}flush_private_messages` },
     counter: { public: `${prefix}cache_message_id`, private: `${prefix}cache_private_message_id` },
