@@ -118,6 +118,10 @@ export const decodeEntry = (
 /** The payload of an entry: the JSON text that Valkey, and nobody after it, splices into the entry. */
 export const encodePayload = (message: object): string => JSON.stringify(message)
 
+/** The entry of a message that is stored, as Valkey made it but for how its time is written. */
+export const entryTextOf = ({ cache_id, ...message }: CachedMessage): string =>
+  `{"cache_id":${cache_id},"data":${encodePayload(message)}}`
+
 const lenient = <A, I>(schema: Schema.Schema<A, I>) => {
   const decode = Schema.decodeUnknownOption(schema)
   return (value: unknown): A | undefined => Option.getOrUndefined(decode(value))

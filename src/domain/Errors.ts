@@ -1,8 +1,8 @@
 /**
  * Every error of chat-cache, named by what the caller does next.
  *
- * - Correct the input and try again: `InvalidMessage`, `InvalidMessageId`, `InvalidRateLimitSettings`,
- *   `ReplayRefused`.
+ * - Correct the input and try again: `InvalidMessage`, `InvalidMessageId`, `InvalidHistoryQuery`,
+ *   `InvalidRateLimitSettings`, `ReplayRefused`.
  * - Wait and try again: `RateLimited`, `QueueFull`, `StoreUnavailable`, and `CacheUnavailable` (with the same
  *   `message_id` when its execution is `unknown`, so that a message that did get through is not stored twice).
  * - Go elsewhere: `ShuttingDown`.
@@ -160,6 +160,15 @@ export class InvalidRateLimitSettings extends Schema.TaggedError<InvalidRateLimi
 ) {
   override get message(): string {
     return `The rate limit was not changed: ${this.problems.map(({ field, problem }) => `${field} ${problem}`).join("; ")}.`
+  }
+}
+
+/** The page of the history that was asked for cannot be one: a cursor that is none, or two, or a limit out of range. */
+export class InvalidHistoryQuery extends Schema.TaggedError<InvalidHistoryQuery>()("InvalidHistoryQuery", {
+  problems: Schema.Array(Problem),
+}) {
+  override get message(): string {
+    return `The history was not read: ${this.problems.map(({ field, problem }) => `${field} ${problem}`).join("; ")}.`
   }
 }
 

@@ -3,6 +3,10 @@ import { decodeEntry, type Entry } from "./Entry.ts"
 import type { UndecodableEntry } from "./Errors.ts"
 import type { CachedMessage, CachedPrivateMessage, CachedPublicMessage, QueueName } from "./Message.ts"
 
+/** Whose recent caches show the message, beside that of all public ones: its channel, or its author and recipient. */
+export const shownTo = (message: CachedMessage): ReadonlyArray<string> =>
+  "recipient_id" in message ? [message.owner_id, message.recipient_id] : [message.channel]
+
 /** What a recent cache holds. */
 export interface RecentEntries {
   /** Oldest first. */

@@ -17,7 +17,9 @@ import {
 import { QuarantineStatus } from "../domain/Quarantine.ts"
 import { RateLimitSettings } from "../domain/RateLimit.ts"
 import { errorAnswers as error } from "./ErrorAnswers.ts"
+import { history } from "./HistoryApi.ts"
 import {
+  ChannelParameter,
   IntegerParameter,
   QuarantineStatusParameter,
   Query,
@@ -96,6 +98,7 @@ const publishing = HttpApiGroup.make("publishing")
   )
 
 const RecentParameters = Query({ limit: IntegerParameter(1) })
+const RecentPublicParameters = Query({ limit: IntegerParameter(1), channel: ChannelParameter })
 const UserPath = Schema.Struct({ user_id: UserIdParameter })
 
 /** Oldest first. */
@@ -126,7 +129,7 @@ const deletion = HttpApiGroup.make("deletion")
 const recent = HttpApiGroup.make("recent")
   .add(
     HttpApiEndpoint.get("recent", "/messages/recent")
-      .setUrlParams(RecentParameters)
+      .setUrlParams(RecentPublicParameters)
       .addSuccess(RecentPublic)
       .addError(error.CacheUnavailable),
   )
@@ -381,6 +384,7 @@ export class Api extends HttpApi.make("chat-cache")
   .add(publishing)
   .add(recent)
   .add(deletion)
+  .add(history)
   .add(operation)
   .add(quarantine)
   .add(health)

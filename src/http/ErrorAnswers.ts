@@ -16,6 +16,7 @@ const answer = <const Tag extends string, Fields extends Schema.Struct.Fields>(
 export const errorAnswers = {
   InvalidMessage: answer(Domain.InvalidMessage, 400),
   InvalidMessageId: answer(Domain.InvalidMessageId, 400),
+  InvalidHistoryQuery: answer(Domain.InvalidHistoryQuery, 400),
   InvalidRateLimitSettings: answer(Domain.InvalidRateLimitSettings, 400),
   ReplayRefused: answer(Domain.ReplayRefused, 400),
   QuarantineEntryNotFound: answer(Domain.QuarantineEntryNotFound, 404),

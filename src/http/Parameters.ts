@@ -31,6 +31,14 @@ export const UserIdParameter = Schema.String.pipe(
   Schema.filter((text) => text !== "", { jsonSchema: { minLength: 1 } }),
 ).annotations(saying("must not be empty"))
 
+/** As a channel is named when something is published in it. */
+export const ChannelParameter = Schema.NonEmptyString.annotations(
+  saying("must be one name that is not empty"),
+)
+
+/** Read by the history, which says what is wrong with one. */
+export const CursorParameter = Schema.String.annotations(saying("must be given once"))
+
 /** A query in which every parameter may be absent. All its problems are told at once. */
 export const Query = <Fields extends Schema.Struct.Fields>(fields: Fields) =>
   Schema.partialWith(Schema.Struct(fields), { exact: true }).annotations({ parseOptions: { errors: "all" } })

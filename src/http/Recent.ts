@@ -16,7 +16,9 @@ export const layer: Layer.Layer<ApiGroup<"chat-cache", "recent">, never, ChatCac
     Effect.map(ChatCache, (chatCache) =>
       handlers
         .handle("recent", ({ urlParams }) =>
-          Effect.map(chatCache.recent(urlParams.limit), (messages) => replyPublic({ messages })),
+          Effect.map(chatCache.recent(urlParams.limit, urlParams.channel), (messages) =>
+            replyPublic({ messages }),
+          ),
         )
         .handle("recentPrivate", ({ path, urlParams }) =>
           Effect.map(chatCache.recentPrivate(path.user_id, urlParams.limit), (messages) =>

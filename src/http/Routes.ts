@@ -13,6 +13,7 @@ import { Api } from "./Api.ts"
 import type { Guard } from "./Guard.ts"
 import * as Deletion from "./Deletion.ts"
 import * as Health from "./Health.ts"
+import * as History from "./History.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Operation from "./Operation.ts"
 import * as Publishing from "./Publishing.ts"
@@ -65,6 +66,7 @@ const groups = Layer.mergeAll(
   Publishing.layer,
   Recent.layer,
   Deletion.layer,
+  History.layer,
   Operation.layer,
   Quarantine.layer,
   Health.layer,

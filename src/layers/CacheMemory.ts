@@ -5,11 +5,11 @@
  * when the process ends. Time is Effect's clock.
  */
 import { Clock, Context, Duration, Effect, Layer } from "effect"
-import type { Entry } from "../domain/Entry.ts"
+import { type Entry, entryTextOf } from "../domain/Entry.ts"
 import { CounterMissing } from "../domain/Errors.ts"
 import { highestCountedCacheId, type QueueName } from "../domain/Message.ts"
 import type { RateLimitSettings } from "../domain/RateLimit.ts"
-import { FlushQueue, type ReadLimit } from "../services/FlushQueue.ts"
+import { FlushQueue, type QueuePage, type QueueRange, type ReadLimit } from "../services/FlushQueue.ts"
 import {
   type AppendOutcome,
   type AppendReply,
@@ -59,8 +59,8 @@ const encoder = new TextEncoder()
 
 const hex = (entry: Entry): string => Buffer.from(entry).toString("hex")
 
-const isSame = (one: Entry, other: Entry | undefined): boolean =>
-  other !== undefined && Buffer.compare(one, other) === 0
+const isSame = (one: Entry | undefined, other: Entry | undefined): boolean =>
+  one === undefined || other === undefined ? one === other : hex(one) === hex(other)
 
 const idOf = (entry: Entry): number => {
   const id = Number(/^\s*\{\s*"cache_id"\s*:\s*(\d+)/.exec(Buffer.from(entry).toString("latin1"))?.[1] ?? 0)
@@ -91,13 +91,16 @@ const makeMessageCache = (state: State, settings: typeof Settings.Service): type
     return cache !== undefined && cache.endsAt > now ? cache.entries : []
   }
 
-  const rememberPublic = ({ channel }: Publication, entry: Entry, now: number): void => {
-    state.recent = push(state.recent, entry)
-    if (channel === undefined) return
+  const keepChannel = (channel: string, entries: ReadonlyArray<Entry>, now: number): void => {
     state.recentOfChannel.set(channel, {
-      entries: push(channelEntries(channel, now), entry),
+      entries: entries.slice(-settings.maxCacheSize),
       endsAt: now + Duration.toMillis(settings.channelIdleTime),
     })
+  }
+
+  const rememberPublic = ({ channel }: Publication, entry: Entry, now: number): void => {
+    state.recent = push(state.recent, entry)
+    if (channel !== undefined) keepChannel(channel, [...channelEntries(channel, now), entry], now)
   }
 
   const rememberPrivate = (publication: Publication, entry: Entry): void => {
@@ -120,29 +123,35 @@ const makeMessageCache = (state: State, settings: typeof Settings.Service): type
     return { _tag: "Appended", cacheId }
   }
 
-  const forget = (queue: QueueName, messageId: string, userIds: ReadonlyArray<string>): void => {
+  const forget = (queue: QueueName, messageId: string, shownTo: ReadonlyArray<string>): void => {
     const mark = `"message_id":"${messageId}"`
     const without = (cache: ReadonlyArray<Entry>) =>
       cache.filter((entry) => !Buffer.from(entry).includes(mark))
     if (queue === "public") {
       state.recent = without(state.recent)
+      for (const channel of shownTo) {
+        const held = state.recentOfChannel.get(channel)
+        if (held !== undefined) {
+          state.recentOfChannel.set(channel, { ...held, entries: without(held.entries) })
+        }
+      }
       return
     }
-    for (const userId of userIds) {
+    for (const userId of shownTo) {
       const left = without(state.recentPrivate.get(userId) ?? [])
       if (left.length === 0) state.recentPrivate.delete(userId)
       else state.recentPrivate.set(userId, left)
     }
   }
 
-  const remove = (queue: QueueName, messageId: string, userIds: ReadonlyArray<string>, now: number): void => {
+  const remove = (queue: QueueName, messageId: string, shownTo: ReadonlyArray<string>, now: number): void => {
     const ids = state.deleted[queue]
     ids.delete(messageId)
     ids.set(messageId, now)
     for (const [id, deletedAt] of ids) {
       if (ids.size > maximumDeletedIds || deletedAt <= now - Duration.toMillis(deletedIdsLast)) ids.delete(id)
     }
-    forget(queue, messageId, userIds)
+    forget(queue, messageId, shownTo)
   }
 
   const deletedIds = (queue: QueueName, now: number): ReadonlySet<string> => {
@@ -161,10 +170,22 @@ const makeMessageCache = (state: State, settings: typeof Settings.Service): type
       return { outcomes, queueLength: state.queues[queue].length } satisfies AppendReply
     }),
     recent: Effect.sync(() => state.recent),
+    recentOfChannel: (channel) => Effect.map(Clock.currentTimeMillis, (now) => channelEntries(channel, now)),
+    prependToChannel: (channel, first, older) =>
+      Effect.map(Clock.currentTimeMillis, (now) => {
+        const held = channelEntries(channel, now)
+        if (!isSame(held[0], first)) return false
+        const deleted = deletedIds("public", now)
+        const entries = older.flatMap((message) =>
+          deleted.has(message.message_id) ? [] : [encoder.encode(entryTextOf(message))],
+        )
+        if (entries.length > 0) keepChannel(channel, [...entries, ...held], now)
+        return true
+      }),
     recentPrivate: (userId) => Effect.sync(() => state.recentPrivate.get(userId) ?? []),
     deletedIds: (queue) => Effect.map(Clock.currentTimeMillis, (now) => deletedIds(queue, now)),
-    remove: (queue, messageId, userIds) =>
-      Effect.map(Clock.currentTimeMillis, (now) => remove(queue, messageId, userIds, now)),
+    remove: (queue, messageId, shownTo) =>
+      Effect.map(Clock.currentTimeMillis, (now) => remove(queue, messageId, shownTo, now)),
     sample: (queue, limit) =>
       Effect.sync(() =>
         (queue === "public" ? state.recent : [...state.recentPrivate.values()].flat()).slice(-limit),
@@ -179,15 +200,33 @@ const makeMessageCache = (state: State, settings: typeof Settings.Service): type
 }
 
 const makeFlushQueue = (state: State): typeof FlushQueue.Service => {
-  const read = (queue: QueueName, skip: number, limit: ReadLimit): ReadonlyArray<Entry> => {
-    const head: Array<Entry> = []
+  const asFarAs = (limit: ReadLimit, entries: ReadonlyArray<Entry>): ReadonlyArray<Entry> => {
+    const taken: Array<Entry> = []
     let bytes = 0
-    for (const entry of state.queues[queue].slice(skip, skip + limit.entries)) {
+    for (const entry of entries.slice(0, limit.entries)) {
       bytes += entry.length
-      if (bytes > limit.bytes && head.length > 0) break
-      head.push(entry)
+      if (bytes > limit.bytes && taken.length > 0) break
+      taken.push(entry)
     }
-    return head
+    return taken
+  }
+
+  const read = (queue: QueueName, skip: number, limit: ReadLimit): ReadonlyArray<Entry> =>
+    asFarAs(limit, state.queues[queue].slice(skip))
+
+  const readPage = (queue: QueueName, { direction, from }: QueueRange, limit: ReadLimit): QueuePage => {
+    const all = state.queues[queue]
+    const isBefore = direction === "before"
+    const first = isBefore ? (from ?? Number.POSITIVE_INFINITY) + 1 : (from ?? 0)
+    const found = all.findIndex((entry) => idOf(entry) >= first)
+    const place = found === -1 ? all.length : found
+    const inRange = isBefore ? all.slice(0, place).toReversed() : all.slice(place)
+    const entries = asFarAs(limit, inRange)
+    return {
+      entries,
+      isInside: inRange.length < all.length,
+      hasMore: entries.length < inRange.length,
+    }
   }
 
   const removeFromHead = (queue: QueueName, entries: ReadonlyArray<Entry>): number => {
@@ -212,6 +251,7 @@ const makeFlushQueue = (state: State): typeof FlushQueue.Service => {
         return beginsWithExpected ? expected : read(queue, 0, limit)
       }),
     following: (queue, skip, limit) => Effect.sync(() => read(queue, skip, limit)),
+    page: (queue, range, limit) => Effect.sync(() => readPage(queue, range, limit)),
     acknowledge: (queue, entries) => Effect.sync(() => removeFromHead(queue, entries)),
     length: (queue) => Effect.sync(() => state.queues[queue].length),
     snapshot: (queue) =>

@@ -4,13 +4,17 @@ import type { UndecodableEntry, UnsafeConfiguration } from "../domain/Errors.ts"
 import { DaemonStopped } from "../domain/Event.ts"
 import type { QueueName } from "../domain/Message.ts"
 import { newestPrivate, newestPublic, type RecentMessages } from "../domain/Recent.ts"
+import type { HistoryPage } from "../domain/History.ts"
+import type { CachedPrivateMessage, CachedPublicMessage } from "../domain/Message.ts"
 import { Audit } from "../services/Audit.ts"
+import { ChannelRecent } from "../services/ChannelRecent.ts"
 import { ChatCache } from "../services/ChatCache.ts"
 import { Deletion } from "../services/Deletion.ts"
 import { EventJournal } from "../services/EventJournal.ts"
 import { Flusher } from "../services/Flusher.ts"
 import type { FlushQueue } from "../services/FlushQueue.ts"
 import type { CacheHealth, StoreHealth } from "../services/Health.ts"
+import { History } from "../services/History.ts"
 import { Instance } from "../services/Instance.ts"
 import { MessageCache } from "../services/MessageCache.ts"
 import { MessageStore } from "../services/MessageStore.ts"
@@ -26,10 +30,12 @@ import type { ValkeyServer } from "../services/ValkeyServer.ts"
 import * as AuditLayer from "./Audit.ts"
 import * as CacheHealthValkey from "./CacheHealthValkey.ts"
 import * as CacheIdCounterLayer from "./CacheIdCounter.ts"
+import * as ChannelRecentLayer from "./ChannelRecent.ts"
 import * as DeletionLayer from "./Deletion.ts"
 import * as EventJournalPostgres from "./EventJournalPostgres.ts"
 import * as FlusherLayer from "./Flusher.ts"
 import * as FlushQueueValkey from "./FlushQueueValkey.ts"
+import * as HistoryLayer from "./History.ts"
 import { inOwnFiber } from "./inOwnFiber.ts"
 import * as InstanceLayer from "./Instance.ts"
 import * as JournalStateLayer from "./JournalState.ts"
@@ -70,8 +76,10 @@ const shown = <Message>(
 const make = Effect.gen(function* () {
   const audit = yield* Audit
   const cache = yield* MessageCache
+  const channelRecent = yield* ChannelRecent
   const deletion = yield* Deletion
   const flusher = yield* Flusher
+  const history = yield* History
   const instance = yield* Instance
   const journal = yield* EventJournal
   const publisher = yield* Publisher
@@ -113,17 +121,27 @@ const make = Effect.gen(function* () {
     publishPrivate: (draft) => publisher.publish("private", draft),
     publishAll: (drafts) => publisher.publishAll("public", drafts),
     publishAllPrivate: (drafts) => publisher.publishAll("private", drafts),
-    recent: Effect.fn("ChatCache.recent")(function* (limit = maxCacheSize) {
-      return yield* shown(
-        "recent_messages",
-        "public",
-        newestPublic(yield* recent("public", cache.recent), limit),
-      )
+    recent: Effect.fn("ChatCache.recent")(function* (limit = maxCacheSize, channel?: string) {
+      const name = channel === undefined ? "recent_messages" : "a channel's cache"
+      const entries = channel === undefined ? cache.recent : channelRecent.entries(channel, limit)
+      return yield* shown(name, "public", newestPublic(yield* recent("public", entries), limit))
     }),
     recentPrivate: Effect.fn("ChatCache.recentPrivate")(function* (userId, limit = maxCacheSize) {
       const held = yield* recent("private", cache.recentPrivate(userId))
       return yield* shown("a private cache", "private", newestPrivate(held, limit))
     }),
+    history: Effect.fn("ChatCache.history")(({ channel, ...query } = {}) =>
+      Effect.map(
+        history.page({ queue: "public", channel }, query),
+        (page) => page as HistoryPage<CachedPublicMessage>,
+      ),
+    ),
+    privateHistory: Effect.fn("ChatCache.privateHistory")((userId, query = {}) =>
+      Effect.map(
+        history.page({ queue: "private", userId }, query),
+        (page) => page as HistoryPage<CachedPrivateMessage>,
+      ),
+    ),
     clearPrivate: Effect.fn("ChatCache.clearPrivate")((userId) =>
       userId === undefined ? cache.clearAllPrivate : cache.clearPrivate(userId),
     ),
@@ -174,8 +192,11 @@ export const layerWithoutDependencies: Layer.Layer<
   | StoreHealth
   | StoreSnapshot
 > = Layer.scoped(ChatCache, make).pipe(
-  Layer.provide(Layer.mergeAll(AuditLayer.layer, StatusLayer.layer, Maintenance.layer)),
+  Layer.provide(
+    Layer.mergeAll(AuditLayer.layer, StatusLayer.layer, Maintenance.layer, ChannelRecentLayer.layer),
+  ),
   Layer.provide(Layer.mergeAll(DeletionLayer.layer, PublisherLayer.layer, QuarantineLayer.layer)),
+  Layer.provide(HistoryLayer.layer),
   Layer.provide(FlusherLayer.layer),
   Layer.provide(RateLimiterLayer.layer),
   Layer.provide(Layer.merge(CacheIdCounterLayer.layer, JournalStateLayer.layer)),

@@ -16,12 +16,12 @@ const make = Effect.gen(function* () {
   const deleteFromStore = (queue: QueueName, message_id: string) =>
     store.transaction(
       Effect.fnUntraced(function* (transaction) {
-        const { isNew, userIds } = yield* transaction.deleteMessage(queue, message_id)
-        if (!isNew) return userIds
-        // Of what was stored, the users are known.
-        const removed_row = userIds.length > 0
+        const { isNew, shownTo } = yield* transaction.deleteMessage(queue, message_id)
+        if (!isNew) return shownTo
+        // Of what was stored, it is known whose caches show it.
+        const removed_row = shownTo.length > 0
         yield* transaction.journal([new MessageDeleted({ queue, message_id, removed_row })])
-        return userIds
+        return shownTo
       }),
     )
 
@@ -35,8 +35,8 @@ const make = Effect.gen(function* () {
           }),
       )
       // PostgreSQL never goes back in time, so that what it was told is not forgotten with Valkey's data.
-      const userIds = yield* deleteFromStore(queue, id)
-      yield* cache.remove(queue, id, userIds)
+      const shownTo = yield* deleteFromStore(queue, id)
+      yield* cache.remove(queue, id, shownTo)
     }),
   })
 })

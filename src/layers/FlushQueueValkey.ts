@@ -2,7 +2,7 @@ import { Effect, Layer } from "effect"
 import { createHash } from "node:crypto"
 import type { Entry } from "../domain/Entry.ts"
 import type { QueueName } from "../domain/Message.ts"
-import { FlushQueue, type ReadLimit } from "../services/FlushQueue.ts"
+import { FlushQueue, type QueueRange, type ReadLimit } from "../services/FlushQueue.ts"
 import { Settings } from "../services/Settings.ts"
 import { Valkey } from "../services/Valkey.ts"
 import { orCounterMissing } from "./valkey/Failure.ts"
@@ -22,6 +22,7 @@ const make = Effect.gen(function* () {
   const valkey = yield* Valkey
   const keys = Keys.make((yield* Settings).keyPrefix)
   const readHead = yield* Script.load("readHead-1")
+  const readQueuePage = yield* Script.load("readQueuePage-1")
   const acknowledgeBatch = yield* Script.load("acknowledgeBatch-1")
   const acknowledgeEntries = yield* Script.load("acknowledgeEntries-1")
   const readSnapshot = yield* Script.load("readSnapshot-2")
@@ -48,6 +49,20 @@ const make = Effect.gen(function* () {
   const following = Effect.fn("FlushQueue.following")((queue: QueueName, skip: number, limit: ReadLimit) =>
     read(queue, limit, skip, []).pipe(Effect.map((reply) => reply as ReadonlyArray<Entry>)),
   )
+
+  const page = Effect.fn("FlushQueue.page")(function* (
+    queue: QueueName,
+    { direction, from }: QueueRange,
+    limit: ReadLimit,
+  ) {
+    const [isInside, hasMore, ...entries] = (yield* valkey.runForBytes(
+      "read queue",
+      readQueuePage,
+      [keys.flushQueue[queue]],
+      [direction, from ?? "", limit.entries, limit.bytes],
+    )) as [number, number, ...Array<Entry>]
+    return { entries, isInside: isInside === 1, hasMore: hasMore === 1 }
+  })
 
   const acknowledge = Effect.fn("FlushQueue.acknowledge")(function* (
     queue: QueueName,
@@ -101,6 +116,7 @@ const make = Effect.gen(function* () {
   return FlushQueue.of({
     head,
     following,
+    page,
     acknowledge,
     length: Effect.fn("FlushQueue.length")((queue) =>
       valkey

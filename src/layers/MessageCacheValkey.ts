@@ -1,6 +1,7 @@
 import { Duration, Effect, Layer } from "effect"
-import type { Entry } from "../domain/Entry.ts"
-import type { QueueName } from "../domain/Message.ts"
+import { createHash } from "node:crypto"
+import { type Entry, entryTextOf } from "../domain/Entry.ts"
+import type { CachedPublicMessage, QueueName } from "../domain/Message.ts"
 import {
   type AppendOutcome,
   type AppendReply,
@@ -42,6 +43,7 @@ const make = Effect.gen(function* () {
   const keys = Keys.make(settings.keyPrefix)
   const publishMessages = yield* Script.load("publishMessages-3")
   const removeMessage = yield* Script.load("removeMessage-1")
+  const prependEntries = yield* Script.load("prependEntries-2")
   const publishCall = PublishCall.make(keys, settings)
 
   /** Without a span, since every message waits for it. */
@@ -91,6 +93,28 @@ const make = Effect.gen(function* () {
     return found
   })
 
+  const prependToChannel = Effect.fn("MessageCache.prependToChannel")(function* (
+    channel: string,
+    first: Entry | undefined,
+    older: ReadonlyArray<CachedPublicMessage>,
+  ) {
+    if (older.length > maximumAppend) {
+      return yield* Effect.dieMessage(`prependToChannel takes at most ${maximumAppend} messages`)
+    }
+    const reply = yield* valkey.run(
+      "complete channel cache",
+      prependEntries,
+      [keys.recentOfChannel(channel), keys.deleted.public],
+      [
+        first === undefined ? "" : createHash("sha1").update(first).digest("hex"),
+        settings.maxCacheSize,
+        Math.ceil(Duration.toMillis(settings.channelIdleTime)),
+        ...older.toReversed().flatMap((message) => [message.message_id, entryTextOf(message)]),
+      ],
+    )
+    return reply === 1
+  })
+
   const clearAllPrivate = Effect.gen(function* () {
     let cleared = 0
     yield* scanPages(valkey, "clear private caches", keys.everyRecentPrivate, (found) =>
@@ -107,6 +131,10 @@ const make = Effect.gen(function* () {
   return MessageCache.of({
     append,
     recent: newest("recent", keys.recent).pipe(Effect.withSpan("MessageCache.recent")),
+    recentOfChannel: Effect.fn("MessageCache.recentOfChannel")((channel) =>
+      newest("recent of channel", keys.recentOfChannel(channel)),
+    ),
+    prependToChannel,
     recentPrivate: Effect.fn("MessageCache.recentPrivate")((userId) =>
       newest("recent private", keys.recentPrivate(userId)),
     ),
@@ -115,12 +143,17 @@ const make = Effect.gen(function* () {
         .send("read deleted ids", ["zrange", keys.deleted[queue], 0, -1])
         .pipe(Effect.map((reply): ReadonlySet<string> => new Set(reply as ReadonlyArray<string>))),
     ),
-    remove: Effect.fn("MessageCache.remove")((queue, messageId, userIds) =>
+    remove: Effect.fn("MessageCache.remove")((queue, messageId, shownTo) =>
       valkey
         .run(
           "remove message",
           removeMessage,
-          [keys.deleted[queue], ...(queue === "public" ? [keys.recent] : userIds.map(keys.recentPrivate))],
+          [
+            keys.deleted[queue],
+            ...(queue === "public"
+              ? [keys.recent, ...shownTo.map(keys.recentOfChannel)]
+              : shownTo.map(keys.recentPrivate)),
+          ],
           [messageId, maximumDeletedIds, Duration.toSeconds(deletedIdsLast)],
         )
         .pipe(Effect.asVoid),

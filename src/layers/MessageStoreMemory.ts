@@ -3,6 +3,8 @@ import { entryKey } from "../domain/Entry.ts"
 import { QuarantineEntryNotFound, type StoreError, StoreUnavailable } from "../domain/Errors.ts"
 import type { Event } from "../domain/Event.ts"
 import type { CachedMessage, QueueName } from "../domain/Message.ts"
+import { isBeyond, isInScope, nearestFirst } from "../domain/History.ts"
+import { shownTo } from "../domain/Recent.ts"
 import type { NewQuarantineEntry, QuarantineEntry } from "../domain/Quarantine.ts"
 import { EventJournal } from "../services/EventJournal.ts"
 import { MessageStore, type QuarantineFilter, type StoreTransaction } from "../services/MessageStore.ts"
@@ -91,15 +93,14 @@ const storeTransaction = (
       yield* take(`messages ${queue}`)
       const id = messageId.toLowerCase()
       const noted = deletedOf(queue).get(id)
-      if (noted !== undefined) return { isNew: false, userIds: noted }
+      if (noted !== undefined) return { isNew: false, shownTo: noted }
       const row = messagesOf(queue).get(id)
-      const userIds =
-        row === undefined ? [] : [row.owner_id, ...("recipient_id" in row ? [row.recipient_id] : [])]
+      const audience = row === undefined ? [] : shownTo(row)
       const rest = new Map(messagesOf(queue))
       rest.delete(id)
       changes.messages[queue] = rest
-      changes.deleted[queue] = new Map([...deletedOf(queue), [id, userIds]])
-      return { isNew: true, userIds }
+      changes.deleted[queue] = new Map([...deletedOf(queue), [id, audience]])
+      return { isNew: true, shownTo: audience }
     }),
 
     quarantine: Effect.fnUntraced(function* (queue: QueueName, entries: ReadonlyArray<NewQuarantineEntry>) {
@@ -199,6 +200,18 @@ const makeStore = (tables: Tables, locks: Locks.Locks) => {
     transaction: (body) => Effect.suspend(() => run(body)),
 
     greatestCacheId: (queue) => Effect.sync(() => greatestOf(tables, queue)),
+
+    history: (scope, { direction, from }, limit, queuedIds) =>
+      Effect.sync(() => {
+        const table = tables.messages[scope.queue]
+        const messages = [...table.values()]
+          .filter((message) => isInScope(scope, message))
+          .filter((message) => from === undefined || isBeyond(direction, message, from))
+          .sort(nearestFirst(direction))
+          .slice(0, limit)
+        const isSettled = (id: string) => table.has(id) || tables.deleted[scope.queue].has(id)
+        return { messages, settled: new Set(queuedIds.filter(isSettled)) }
+      }),
 
     quarantineEntries: ({ queue, status, after = 0, limit }: QuarantineFilter) =>
       Effect.sync(() =>

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto"
 import { type QuerySqlToken, sql } from "slonik"
 import { QuarantineEntryNotFound, StoreUnavailable } from "../domain/Errors.ts"
 import type { Event } from "../domain/Event.ts"
+import { type HistoryRange, type HistoryScope, nearestFirst } from "../domain/History.ts"
 import type { CachedMessage, QueueName } from "../domain/Message.ts"
 import type { NewQuarantineEntry } from "../domain/Quarantine.ts"
 import {
@@ -14,6 +15,7 @@ import {
 } from "../services/MessageStore.ts"
 import { Postgres, type PostgresTransaction } from "../services/Postgres.ts"
 import * as EventRows from "./postgres/EventRows.ts"
+import * as HistoryRows from "./postgres/HistoryRows.ts"
 import * as MessageRows from "./postgres/MessageRows.ts"
 import * as QuarantineRows from "./postgres/QuarantineRows.ts"
 
@@ -82,10 +84,10 @@ const storeTransaction = (postgres: PostgresTransaction): StoreTransaction => ({
     yield* postgres.query(MessageRows.lockForDeletion(queue))
     const { rows } = yield* postgres.query<{
       readonly is_new: boolean
-      readonly user_ids: ReadonlyArray<string>
+      readonly shown_to: ReadonlyArray<string>
     }>(MessageRows.remove(queue, messageId))
-    const { is_new, user_ids } = rows[0]!
-    return { isNew: is_new, userIds: user_ids } satisfies DeletionReport
+    const { is_new, shown_to } = rows[0]!
+    return { isNew: is_new, shownTo: shown_to } satisfies DeletionReport
   }),
 
   quarantine: Effect.fnUntraced(function* (queue: QueueName, entries: ReadonlyArray<NewQuarantineEntry>) {
@@ -147,6 +149,21 @@ const make = Effect.gen(function* () {
         greatestCacheId(queue),
       )
       return row!.greatest
+    }),
+
+    history: Effect.fn("MessageStore.history")(function* (
+      scope: HistoryScope,
+      range: HistoryRange,
+      limit: number,
+      queuedIds: ReadonlyArray<string>,
+    ) {
+      const rows = yield* postgres.read<HistoryRows.Row>(
+        "MessageStore.history",
+        HistoryRows.select(scope, range, limit, queuedIds),
+      )
+      const messages = rows.filter((row) => !row.is_settled).map(HistoryRows.messageOf)
+      const settled = rows.filter((row) => row.is_settled).map(({ message_id }) => message_id)
+      return { messages: messages.sort(nearestFirst(range.direction)), settled: new Set(settled) }
     }),
 
     quarantineEntries: Effect.fn("MessageStore.quarantineEntries")(function* (filter: QuarantineFilter) {

@@ -2,6 +2,7 @@ import { Clock, Effect } from "effect"
 import { entryKey } from "../domain/Entry.ts"
 import type { FlushTrigger } from "../domain/Event.ts"
 import { flushDecider } from "../domain/Flush.ts"
+import { shownTo } from "../domain/Recent.ts"
 import type { CachedMessage, QueueName } from "../domain/Message.ts"
 import type { NewQuarantineEntry } from "../domain/Quarantine.ts"
 import { CacheIdCounter } from "../services/CacheIdCounter.ts"
@@ -20,10 +21,6 @@ export interface BatchResult {
   readonly quarantined: number
   readonly deleted: number
 }
-
-/** Those whose recent caches show the message. */
-const usersOf = (message: CachedMessage): ReadonlyArray<string> =>
-  "recipient_id" in message ? [message.owner_id, message.recipient_id] : []
 
 const emptyBatch: BatchResult = { entries: 0, persisted: 0, duplicates: 0, quarantined: 0, deleted: 0 }
 
@@ -160,7 +157,7 @@ export const make = Effect.gen(function* () {
     const { entries, result, deleted, counterIsBehind } = yield* persist(queue, trigger, limit)
     yield* Effect.annotateCurrentSpan({ queue, ...result })
     // Before the acknowledgement, which is the last that is seen of them.
-    yield* Effect.forEach(deleted, (message) => cache.remove(queue, message.message_id, usersOf(message)), {
+    yield* Effect.forEach(deleted, (message) => cache.remove(queue, message.message_id, shownTo(message)), {
       concurrency: 16,
       discard: true,
     })

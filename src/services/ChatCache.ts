@@ -7,6 +7,7 @@ import type {
   StoreError,
 } from "../domain/Errors.ts"
 import type { RecordedEvent } from "../domain/Event.ts"
+import type { HistoryPage, HistoryQuery } from "../domain/History.ts"
 import type {
   Accepted,
   CachedPrivateMessage,
@@ -18,6 +19,7 @@ import type {
 import type { RateLimitSettings } from "../domain/RateLimit.ts"
 import type { AuditError, AuditReport } from "./Audit.ts"
 import type { DrainReport, FlushError, FlushReport } from "./Flusher.ts"
+import type { HistoryError } from "./History.ts"
 import type { PublishError } from "./Publisher.ts"
 import type { Quarantine } from "./Quarantine.ts"
 import type { Readiness, StatusReport } from "./Status.ts"
@@ -41,14 +43,34 @@ export class ChatCache extends Context.Tag("chat-cache/ChatCache")<
       drafts: ReadonlyArray<unknown>,
     ) => Effect.Effect<ReadonlyArray<Either.Either<Accepted, PublishError>>>
 
-    /** The newest public messages, oldest first, at most `limit` of the `maxCacheSize` that are kept. */
-    readonly recent: (limit?: number) => Effect.Effect<ReadonlyArray<CachedPublicMessage>, CacheUnavailable>
+    /**
+     * The newest public messages, oldest first, at most `limit` of the `maxCacheSize` that are kept; or those of one
+     * channel, of which as many are kept, however busy other channels are.
+     */
+    readonly recent: (
+      limit?: number,
+      channel?: string,
+    ) => Effect.Effect<ReadonlyArray<CachedPublicMessage>, CacheUnavailable>
 
     /** The newest private messages that the user sent or received, oldest first. */
     readonly recentPrivate: (
       userId: string,
       limit?: number,
     ) => Effect.Effect<ReadonlyArray<CachedPrivateMessage>, CacheUnavailable>
+
+    /**
+     * A page of all public messages, or of one channel's: the newest ones, or those before or after a cursor, oldest
+     * first. `History` says what is guaranteed.
+     */
+    readonly history: (
+      query?: HistoryQuery & { readonly channel?: string | undefined },
+    ) => Effect.Effect<HistoryPage<CachedPublicMessage>, HistoryError>
+
+    /** The same of the private messages that the user sent or received. */
+    readonly privateHistory: (
+      userId: string,
+      query?: HistoryQuery,
+    ) => Effect.Effect<HistoryPage<CachedPrivateMessage>, HistoryError>
 
     /**
      * Drops the private cache of one user, or of all without one. Queued and stored messages stay.

@@ -17,6 +17,22 @@ export interface QueueSnapshot {
   readonly lastCacheId: number | undefined
 }
 
+/** From which id on a queue is read, and in which direction: `before` towards its head. */
+export interface QueueRange {
+  readonly direction: "before" | "after"
+  /** Without one, from the tail on; only `before` may be without. */
+  readonly from: number | undefined
+}
+
+export interface QueuePage {
+  /** Nearest to the id first. With its ties, which are on either side of it. */
+  readonly entries: ReadonlyArray<Entry>
+  /** Whether entries lie on the other side of the id as well. */
+  readonly isInside: boolean
+  /** Whether entries lie beyond those that were read. */
+  readonly hasMore: boolean
+}
+
 /**
  * The logs of messages that PostgreSQL does not have yet. Entries are appended at the tail by `MessageCache.append`
  * and leave at the head by `acknowledge`, after PostgreSQL has committed them; nothing else removes one.
@@ -42,6 +58,16 @@ export class FlushQueue extends Context.Tag("chat-cache/FlushQueue")<
       skip: number,
       limit: ReadLimit,
     ) => Effect.Effect<ReadonlyArray<Entry>, CacheUnavailable>
+
+    /**
+     * Reads from an id on without removing, in one atomic step: at most `entries`, and no more after `bytes` are exceeded;
+     * at least one. Finds the place without reading what lies before it, as long as ids ascend from head to tail.
+     */
+    readonly page: (
+      queue: QueueName,
+      range: QueueRange,
+      limit: ReadLimit,
+    ) => Effect.Effect<QueuePage, CacheUnavailable>
 
     /**
      * Removes from the head exactly these entries, recognised by their content. Entries that are no longer there

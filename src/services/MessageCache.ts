@@ -1,7 +1,7 @@
 import { Context, Duration, type Effect } from "effect"
 import type { Entry } from "../domain/Entry.ts"
 import type { CacheUnavailable, CounterMissing } from "../domain/Errors.ts"
-import type { QueueName } from "../domain/Message.ts"
+import type { CachedPublicMessage, QueueName } from "../domain/Message.ts"
 
 /** A valid message on its way in. Only text that our own `JSON.stringify` made may be a payload: it is spliced. */
 export interface Publication {
@@ -55,6 +55,22 @@ export class MessageCache extends Context.Tag("chat-cache/MessageCache")<
     /** The recent public entries, oldest first, at most `maxCacheSize`, as they are: not decoded, not de-duplicated. */
     readonly recent: Effect.Effect<ReadonlyArray<Entry>, CacheUnavailable>
 
+    /** The recent entries of the channel, in the same form. Older ones may be missing: the cache may be new. */
+    readonly recentOfChannel: (channel: string) => Effect.Effect<ReadonlyArray<Entry>, CacheUnavailable>
+
+    /**
+     * Puts older messages in front of the channel's cache as far as there is room, unless the cache no longer begins with
+     * `first`, its first entry when it was read (`undefined`: it was empty). Returns whether it began so. Passes over what
+     * is in `deletedIds`, since it may have been read before that.
+     *
+     * @param older oldest first, at most `maximumAppend`
+     */
+    readonly prependToChannel: (
+      channel: string,
+      first: Entry | undefined,
+      older: ReadonlyArray<CachedPublicMessage>,
+    ) => Effect.Effect<boolean, CacheUnavailable>
+
     /** The recent entries that the user sent or received, in the same form. */
     readonly recentPrivate: (userId: string) => Effect.Effect<ReadonlyArray<Entry>, CacheUnavailable>
 
@@ -62,14 +78,14 @@ export class MessageCache extends Context.Tag("chat-cache/MessageCache")<
     readonly deletedIds: (queue: QueueName) => Effect.Effect<ReadonlySet<string>, CacheUnavailable>
 
     /**
-     * Takes a deleted message out of the public cache, or out of the private caches of these users, and adds it to
-     * `deletedIds`, which keep the last `maximumDeletedIds` for `deletedIdsLast`. Its cost does not grow with a queue.
+     * Takes a deleted message out of the public cache and those of these channels, or out of the private caches of these
+     * users, and adds it to `deletedIds`, which keep the last `maximumDeletedIds` for `deletedIdsLast`. Its cost does not grow with a queue.
      * Repeating it is harmless. Works when the server is out of memory.
      */
     readonly remove: (
       queue: QueueName,
       messageId: string,
-      userIds: ReadonlyArray<string>,
+      shownTo: ReadonlyArray<string>,
     ) => Effect.Effect<void, CacheUnavailable>
     /** The newest entries of the public cache, or of some private caches, at most `limit` in all. */
     readonly sample: (

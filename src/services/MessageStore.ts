@@ -1,6 +1,7 @@
 import { Context, type Effect } from "effect"
 import type { QuarantineEntryNotFound, RowsRefused, StoreError } from "../domain/Errors.ts"
 import type { Event } from "../domain/Event.ts"
+import type { HistoryRange, HistoryScope, StoredPart } from "../domain/History.ts"
 import type { CachedMessage, QueueName } from "../domain/Message.ts"
 import type { NewQuarantineEntry, QuarantineEntry } from "../domain/Quarantine.ts"
 
@@ -16,8 +17,8 @@ export interface InsertReport {
 export interface DeletionReport {
   /** False when the message had been deleted before. */
   readonly isNew: boolean
-  /** Those whose recent caches show the message, as far as it ever was stored: its author, and its recipient if any. */
-  readonly userIds: ReadonlyArray<string>
+  /** Whose recent caches show the message, as far as it ever was stored: its channel, or its author and recipient. */
+  readonly shownTo: ReadonlyArray<string>
 }
 
 /** What can be done inside one transaction. All of it becomes visible together, or none of it. */
@@ -100,6 +101,17 @@ export class MessageStore extends Context.Tag("chat-cache/MessageStore")<
 
     /** The greatest `cache_id` stored or quarantined of those that counters give, 0 when there is none. */
     readonly greatestCacheId: (queue: QueueName) => Effect.Effect<number, StoreError>
+
+    /**
+     * The first `limit` messages of a range, and which of the queued ones are stored or deleted, as of one moment. Its cost does not
+     * grow with the table.
+     */
+    readonly history: (
+      scope: HistoryScope,
+      range: HistoryRange,
+      limit: number,
+      queuedIds: ReadonlyArray<string>,
+    ) => Effect.Effect<StoredPart, StoreError>
 
     /** Quarantine entries by ascending id. */
     readonly quarantineEntries: (

@@ -10,7 +10,7 @@ export class CacheControl extends Context.Tag("chat-cache/test/CacheControl")<
   {
     /** Loses everything, as FLUSHALL does. */
     readonly wipe: Effect.Effect<void>
-    /** Lets time pass for the limiters. */
+    /** Lets time pass for what expires. */
     readonly elapse: (time: Duration.DurationInput) => Effect.Effect<void>
   }
 >() {}

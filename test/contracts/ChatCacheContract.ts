@@ -88,6 +88,64 @@ export const suite = <E>(
     )
 
     test(
+      "shows the newest messages of a channel, however busy another one is, whatever the channel is called",
+      Effect.gen(function* () {
+        const chat = yield* ChatCache
+        const quiet = ["a:b", "{}", "*", "[a-z]?", "a\r\nb", "👩‍👩‍👧", " ", "recent_messages", "\\"]
+        yield* Effect.all(yield* chat.publishAll(quiet.map((channel) => draft(`in ${channel}`, { channel }))))
+        const noise = Array.from({ length: 20 }, (_, number) => draft(`${number}`, { channel: "busy" }))
+        yield* Effect.all(yield* chat.publishAll(noise))
+        const texts = (limit: number | undefined, channel?: string) =>
+          Effect.map(chat.recent(limit, channel), (messages) => messages.map(({ message }) => message))
+        const busy = noise.map(({ message }) => message)
+        for (const flushed of [false, true]) {
+          if (flushed) yield* chat.flush
+          for (const channel of quiet)
+            assert.deepStrictEqual(yield* texts(undefined, channel), [`in ${channel}`])
+          assert.deepStrictEqual(yield* texts(undefined, "busy"), busy.slice(-5))
+          assert.deepStrictEqual(yield* texts(2, "busy"), busy.slice(-2))
+          assert.deepStrictEqual(yield* texts(undefined), busy.slice(-5))
+          assert.deepStrictEqual(yield* texts(undefined, "nobody"), [])
+        }
+      }),
+      { rateLimit: unlimited, maxCacheSize: 5 },
+    )
+
+    test(
+      "pages through the history of a channel and of a user, and goes on from a recent message",
+      Effect.gen(function* () {
+        const chat = yield* ChatCache
+        const texts = (page: { readonly messages: ReadonlyArray<{ readonly message: string }> }) =>
+          page.messages.map(({ message }) => message)
+        for (const number of [1, 2, 3, 4, 5]) {
+          yield* chat.publish(draft(`${number}`))
+          yield* chat.publish(draft(`${number}`, { channel: "other" }))
+          yield* chat.publishPrivate({
+            owner_id: "1",
+            username: "ada",
+            recipient_id: `${number % 2}`,
+            recipient: "bob",
+            message: `${number}`,
+          })
+          if (number === 3) yield* chat.flush
+        }
+        const newest = yield* chat.history({ channel: "general", limit: 2 })
+        assert.deepStrictEqual(texts(newest), ["4", "5"])
+        const older = yield* chat.history({ channel: "general", limit: 2, before: newest.previous })
+        assert.deepStrictEqual(texts(older), ["2", "3"])
+        const [recent] = yield* chat.recent(1, "other")
+        const before = `${recent?.cache_id}.${recent?.message_id}`
+        assert.deepStrictEqual(texts(yield* chat.history({ before, limit: 3 })), ["4", "4", "5"])
+        assert.deepStrictEqual(texts(yield* chat.privateHistory("0")), ["2", "4"])
+        assert.deepStrictEqual(texts(yield* chat.privateHistory("1", { limit: 3 })), ["3", "4", "5"])
+        assert.strictEqual(
+          (yield* Effect.flip(chat.privateHistory("1", { before: "x" })))._tag,
+          "InvalidHistoryQuery",
+        )
+      }),
+    )
+
+    test(
       "shows a private message to both, one to oneself once, and a third nothing",
       Effect.gen(function* () {
         const chat = yield* ChatCache

@@ -62,6 +62,58 @@ export const flushQueueContract = <R>(backend: CacheBackend<R>) => {
     )
 
     it.effect.prop(
+      "reads from any id on in either direction, nearest first, as far as the limit goes, and tells what it left",
+      {
+        skips: fc.array(fc.integer({ min: 0, max: 3 }), { maxLength: 90 }),
+        acknowledged: fc.integer({ min: 0, max: 30 }),
+        from: fc.integer({ min: 0, max: 200 }),
+        direction: fc.constantFrom("before" as const, "after" as const),
+        entries: fc.integer({ min: 1, max: 150 }),
+        bytes: fc.oneof(fc.constant(1_000_000), fc.integer({ min: 1, max: 3000 })),
+      },
+      ({ skips, acknowledged, from, direction, entries, bytes }) =>
+        Effect.gen(function* () {
+          const cache = yield* MessageCache
+          const flushQueue = yield* FlushQueue
+          yield* flushQueue.raiseCounter("public", 0)
+          for (const [number, skip] of skips.entries()) {
+            for (let id = 0; id < skip; id++) yield* flushQueue.nextCacheId("public")
+            yield* cache.append("public", [publication(number, "ann")])
+          }
+          yield* flushQueue.acknowledge(
+            "public",
+            yield* flushQueue.head("public", { entries: acknowledged, bytes: 1_000_000 }),
+          )
+          const all = yield* flushQueue.head("public", everything)
+          const idOf = (entry: Uint8Array) => Number(JSON.parse(textOf(entry)).cache_id)
+          const inRange =
+            direction === "before"
+              ? all.filter((entry) => idOf(entry) <= from).toReversed()
+              : all.filter((entry) => idOf(entry) >= from)
+          const page = yield* flushQueue.page("public", { direction, from }, { entries, bytes })
+          expect(page.entries.map(textOf)).toEqual(inRange.slice(0, page.entries.length).map(textOf))
+          const size = (count: number) =>
+            inRange.slice(0, count).reduce((sum, entry) => sum + entry.length, 0)
+          const { length } = page.entries
+          expect(length).toBeLessThanOrEqual(entries)
+          if (inRange.length > 0) expect(length).toBeGreaterThan(0)
+          if (length > 1) expect(size(length)).toBeLessThanOrEqual(bytes)
+          if (length < Math.min(inRange.length, entries)) expect(size(length + 1)).toBeGreaterThan(bytes)
+          expect(page.hasMore).toBe(length < inRange.length)
+          expect(page.isInside).toBe(inRange.length < all.length)
+          const newest = yield* flushQueue.page(
+            "public",
+            { direction: "before", from: undefined },
+            everything,
+          )
+          expect(newest).toEqual({ entries: all.toReversed(), isInside: false, hasMore: false })
+        }).pipe(
+          Effect.provide(backend.ports({ rateLimit: { message_limit: 1_000_000, window_seconds: 60 } })),
+        ),
+      { fastCheck: { numRuns: 60 } },
+    )
+
+    it.effect.prop(
       "removes exactly the acknowledged entries from the head, once, in whatever order flushers come",
       {
         count: fc.integer({ min: 1, max: 60 }),

@@ -1,7 +1,9 @@
 import { expect, layer } from "@effect/vitest"
-import { Effect, Exit } from "effect"
+import { Duration, Effect, Exit } from "effect"
 import * as fc from "fast-check"
-import type { QueueName } from "../../src/domain/Message.ts"
+import { encodePayload, entryTextOf } from "../../src/domain/Entry.ts"
+import type { CachedPublicMessage, QueueName } from "../../src/domain/Message.ts"
+import { publicMessage } from "./StoreBackend.ts"
 import { FlushQueue } from "../../src/services/FlushQueue.ts"
 import {
   maximumAppend,
@@ -9,7 +11,14 @@ import {
   MessageCache,
   type Publication,
 } from "../../src/services/MessageCache.ts"
-import { type CacheBackend, entryText, publication, publications, textOf } from "./CacheBackend.ts"
+import {
+  type CacheBackend,
+  CacheControl,
+  entryText,
+  publication,
+  publications,
+  textOf,
+} from "./CacheBackend.ts"
 
 const everything = { entries: 1_000_000, bytes: 1_000_000_000 }
 
@@ -283,6 +292,66 @@ export const messageCacheContract = <R>(backend: CacheBackend<R>) => {
       }).pipe(Effect.provide(backend.ports())),
     )
 
+    it.effect(
+      "keeps the newest messages of each channel, whatever it is called, until none has come for a while",
+      () =>
+        Effect.gen(function* () {
+          const cache = yield* MessageCache
+          const { elapse } = yield* CacheControl
+          yield* start("public")
+          const names = ["a", "a:b", "{a}", "*", "a\r\n", "😀", ""]
+          const said = (number: number, channel: string) => ({ ...publication(number, "ann"), channel })
+          yield* cache.append(
+            "public",
+            names.flatMap((name, n) => [1, 2, 3, 4].map((m) => said(10 * n + m, name))),
+          )
+          for (const [n, name] of names.entries()) {
+            expect(yield* texts(cache.recentOfChannel(name))).toEqual(
+              [2, 3, 4].map((m) => entryText(4 * n + m, `{"number":${10 * n + m}}`)),
+            )
+          }
+          expect(yield* cache.recentOfChannel("b")).toEqual([])
+          yield* elapse("40 seconds")
+          yield* cache.append("public", [said(100, "a")])
+          yield* elapse("40 seconds")
+          expect((yield* cache.recentOfChannel("a")).length).toBe(3)
+          expect(yield* cache.recentOfChannel("a:b")).toEqual([])
+          yield* elapse("40 seconds")
+          expect(yield* cache.recentOfChannel("a")).toEqual([])
+          expect((yield* cache.recent).length).toBe(3)
+        }).pipe(Effect.provide(backend.ports({ maxCacheSize: 3, channelIdleTime: Duration.minutes(1) }))),
+    )
+
+    it.effect(
+      "puts older messages in front of a channel's cache as far as there is room, if it begins as it did",
+      () =>
+        Effect.gen(function* () {
+          const cache = yield* MessageCache
+          const { elapse } = yield* CacheControl
+          yield* start("public")
+          const older = (...numbers: ReadonlyArray<number>) =>
+            numbers.map((number) => publicMessage(number, { message: `é ${number}` }) as CachedPublicMessage)
+          const entryOf = (number: number) => Buffer.from(textsOf(number)[0]!)
+          const textsOf = (...numbers: ReadonlyArray<number>) => older(...numbers).map(entryTextOf)
+          const shown = Effect.map(cache.recentOfChannel("a"), (entries) => entries.map(textOf))
+          expect(yield* cache.prependToChannel("a", undefined, [])).toBe(true)
+          expect(yield* shown).toEqual([])
+          expect(yield* cache.prependToChannel("a", undefined, older(3, 4))).toBe(true)
+          expect(yield* cache.prependToChannel("a", undefined, older(1))).toBe(false)
+          expect(yield* cache.prependToChannel("a", entryOf(4), older(1))).toBe(false)
+          yield* cache.append("public", [{ ...publication(5, "ann"), channel: "a" }])
+          const first = (yield* cache.recentOfChannel("a"))[0]
+          yield* cache.append("public", [{ ...publication(6, "ann"), channel: "a" }])
+          yield* elapse("40 seconds")
+          expect(yield* cache.prependToChannel("a", first, older(0, 1, 2))).toBe(true)
+          yield* elapse("40 seconds")
+          const all = [...textsOf(2, 3, 4), entryText(1, '{"number":5}'), entryText(2, '{"number":6}')]
+          expect(yield* shown).toEqual(all)
+          expect(yield* cache.prependToChannel("a", entryOf(2), older(1))).toBe(true)
+          expect(yield* shown).toEqual(all)
+        }).pipe(Effect.provide(backend.ports({ maxCacheSize: 5, channelIdleTime: Duration.minutes(1) }))),
+    )
+
     it.effect("clears private caches and nothing else", () =>
       Effect.gen(function* () {
         const cache = yield* MessageCache
@@ -309,6 +378,35 @@ export const messageCacheContract = <R>(backend: CacheBackend<R>) => {
         const { outcomes } = yield* cache.append("private", [publication(4, "ann", "bob")])
         expect(outcomes).toEqual([{ _tag: "Appended", cacheId: 4 }])
       }).pipe(Effect.provide(backend.ports())),
+    )
+
+    it.effect(
+      "removes a public message from the caches of the channels that are named, and lets it in no more",
+      () =>
+        Effect.gen(function* () {
+          const cache = yield* MessageCache
+          yield* start("public")
+          const said = [1, 2, 3].map(
+            (number) => publicMessage(number, { channel: "a" }) as CachedPublicMessage,
+          )
+          const ids = said.map(({ message_id }) => message_id)
+          const held = (channel: string) => Effect.map(cache.recentOfChannel(channel), ({ length }) => length)
+          yield* cache.append(
+            "public",
+            ["a", "b"].flatMap((channel) =>
+              said.map((content) => ({ payload: encodePayload(content), ownerId: "ann", channel })),
+            ),
+          )
+          yield* cache.remove("public", ids[1]!, [])
+          expect([yield* held("a"), yield* held("b")]).toEqual([3, 3])
+          yield* cache.remove("public", ids[1]!, ["a", "c"])
+          expect([yield* held("a"), yield* held("b"), yield* held("c")]).toEqual([2, 3, 0])
+          // It was read before it was deleted.
+          expect(yield* cache.prependToChannel("c", undefined, said)).toBe(true)
+          expect(
+            (yield* texts(cache.recentOfChannel("c"))).map((text) => JSON.parse(text).data.message_id),
+          ).toEqual([ids[0], ids[2]])
+        }).pipe(Effect.provide(backend.ports())),
     )
 
     it.effect("removes a message from the public list, wherever and however often it stands there", () =>

@@ -3,7 +3,13 @@ import { Cause, Deferred, Effect, Exit, Fiber, Struct } from "effect"
 import * as fc from "fast-check"
 import { DaemonStarted, QuarantineReason } from "../../src/domain/Event.ts"
 import { entryKey } from "../../src/domain/Entry.ts"
-import { type CachedMessage, highestCountedCacheId, type QueueName } from "../../src/domain/Message.ts"
+import { type HistoryScope, isBeyond, isInScope, nearestFirst } from "../../src/domain/History.ts"
+import {
+  type CachedMessage,
+  type CachedPublicMessage,
+  highestCountedCacheId,
+  type QueueName,
+} from "../../src/domain/Message.ts"
 import type { NewQuarantineEntry, QuarantineEntry } from "../../src/domain/Quarantine.ts"
 import { EventJournal } from "../../src/services/EventJournal.ts"
 import { MessageStore, type StoreTransaction } from "../../src/services/MessageStore.ts"
@@ -137,6 +143,83 @@ const insertions = <R>(backend: StoreBackend<R>) => {
             }
           }).pipe(Effect.provide(backend.ports)),
         { fastCheck: { numRuns: 15 } },
+      )
+
+      it.effect.prop(
+        "reads any range of the history in order, as far as the limit goes, and tells which queued ids are stored",
+        {
+          scope: fc.constantFrom<Array<HistoryScope>>(
+            { queue: "public" },
+            { queue: "public", channel: "a" },
+            { queue: "private", userId: "a" },
+          ),
+          rows: fc.array(
+            fc.record({
+              cache_id: fc.integer({ min: 1, max: 12 }),
+              names: fc.tuple(fc.constantFrom("a", "b"), fc.constantFrom("a", "b")),
+            }),
+            { maxLength: 25 },
+          ),
+          direction: fc.constantFrom("before" as const, "after" as const),
+          from: fc.option(fc.tuple(fc.integer({ min: 0, max: 13 }), fc.integer({ min: 0, max: 26 })), {
+            nil: undefined,
+          }),
+          limit: fc.integer({ min: 1, max: 30 }),
+          queued: fc.uniqueArray(fc.integer({ min: 0, max: 40 }), { maxLength: 10 }),
+        },
+        ({ scope, rows, direction, from, limit, queued }) =>
+          Effect.gen(function* () {
+            const idOf = (number: number) => publicMessage(number).message_id
+            const messages = rows.map(({ cache_id, names: [owner_id, other] }, number): CachedMessage => {
+              const { channel: _channel, ...said } = publicMessage(number) as CachedPublicMessage
+              return scope.queue === "public"
+                ? { ...said, cache_id, owner_id, channel: other }
+                : { ...said, cache_id, owner_id, recipient_id: other, recipient: other }
+            })
+            yield* insert(scope.queue, messages)
+            const position = from && { cache_id: from[0], message_id: idOf(from[1]) }
+            const found = yield* (yield* MessageStore).history(
+              scope,
+              { direction, from: position },
+              limit,
+              queued.map(idOf),
+            )
+            const expected = messages
+              .filter((message) => isInScope(scope, message))
+              .filter((message) => position === undefined || isBeyond(direction, message, position))
+              .sort(nearestFirst(direction))
+            expect(found.messages).toEqual(expected.slice(0, limit))
+            expect([...found.settled].sort()).toEqual(
+              queued
+                .filter((number) => number < messages.length)
+                .map(idOf)
+                .sort(),
+            )
+          }).pipe(Effect.provide(backend.ports)),
+        { fastCheck: { numRuns: 40 } },
+      )
+
+      it.effect("reads the times of the history in UTC, to the millisecond unless they are finer", () =>
+        Effect.gen(function* () {
+          const times = [
+            ["2026-03-01T12:00:00.120Z", "2026-03-01T12:00:00.120Z"],
+            ["2026-03-01T12:00:00+02:00", "2026-03-01T10:00:00.000Z"],
+            ["2026-03-01T12:00:00.123456Z", "2026-03-01T12:00:00.123456Z"],
+          ] as const
+          yield* insert(
+            "public",
+            times.map(([authored_at], number) => publicMessage(number, { authored_at })),
+          )
+          const { messages } = yield* (yield* MessageStore).history(
+            { queue: "public" },
+            { direction: "after", from: { cache_id: 0, message_id: publicMessage(99).message_id } },
+            10,
+            [],
+          )
+          expect(messages.map(({ authored_at }) => Date.parse(authored_at))).toEqual(
+            times.map(([, shown]) => Date.parse(shown)).slice(1),
+          )
+        }).pipe(Effect.provide(backend.ports)),
       )
 
       it.effect("takes a message with another time for the same one", () =>
@@ -559,20 +642,20 @@ const deletions = <R>(backend: StoreBackend<R>) => {
         Effect.gen(function* () {
           yield* insert("public", publicMessages(1, 2))
           yield* insert("private", [privateMessage1])
-          expect(yield* deleteMessage("public", idOf(1))).toEqual({ isNew: true, userIds: ["ann"] })
-          expect(yield* deleteMessage("public", idOf(1))).toEqual({ isNew: false, userIds: ["ann"] })
+          expect(yield* deleteMessage("public", idOf(1))).toEqual({ isNew: true, shownTo: ["general"] })
+          expect(yield* deleteMessage("public", idOf(1))).toEqual({ isNew: false, shownTo: ["general"] })
           expect((yield* stored("public")).map(({ message_id }) => message_id)).toEqual([idOf(2)])
           // The same id in the other queue is another message.
           expect((yield* stored("private")).length).toBe(1)
-          expect(yield* deleteMessage("private", idOf(1))).toEqual({ isNew: true, userIds: ["ann", "bob"] })
-          expect(yield* deleteMessage("private", idOf(1))).toEqual({ isNew: false, userIds: ["ann", "bob"] })
+          expect(yield* deleteMessage("private", idOf(1))).toEqual({ isNew: true, shownTo: ["ann", "bob"] })
+          expect(yield* deleteMessage("private", idOf(1))).toEqual({ isNew: false, shownTo: ["ann", "bob"] })
           expect(yield* stored("private")).toEqual([])
         }).pipe(Effect.provide(backend.ports)),
       )
 
       it.effect("never takes a message that was deleted, also before it was ever seen", () =>
         Effect.gen(function* () {
-          expect(yield* deleteMessage("public", idOf(2))).toEqual({ isNew: true, userIds: [] })
+          expect(yield* deleteMessage("public", idOf(2))).toEqual({ isNew: true, shownTo: [] })
           yield* insert("public", [publicMessage(3)])
           yield* deleteMessage("public", idOf(3))
           const again = [

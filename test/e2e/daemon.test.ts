@@ -97,6 +97,61 @@ it.live("takes messages, shows them, limits a user, and stores everything", () =
   }).pipe(Effect.scoped, Effect.provide(servers)),
 )
 
+it.live("a quiet channel's messages outlive a busy one's, its idle time, and what Valkey has of them", () =>
+  Effect.gen(function* () {
+    const environment = {
+      ...unlimited,
+      CHAT_CACHE_MAX_CACHE_SIZE: "5",
+      CHAT_CACHE_CHANNEL_IDLE_TIME: "1 second",
+    }
+    const { url } = yield* startReady({ environment })
+    const texts = (path: string) =>
+      Effect.map(Daemon.request("GET", `${url}${path}`), ({ body }) =>
+        body.messages.map((shown: { readonly message: string }) => shown.message),
+      )
+    const noise = Array.from({ length: 30 }, (_, number) => message(`${number}`, { channel: "busy" }))
+    yield* Daemon.request("POST", `${url}/messages`, message("Hello", { channel: "quiet" }))
+    yield* Daemon.request("POST", `${url}/messages/batch`, { messages: noise })
+    yield* Daemon.request("POST", `${url}/flush`)
+    yield* eventually(
+      "the cache of the quiet channel has expired",
+      commands(async (client) => (await client.exists("recent_messages:quiet")) === 0),
+    )
+    assert.deepStrictEqual(yield* texts("/messages/recent?channel=quiet"), ["Hello"])
+    yield* Daemon.request("POST", `${url}/messages`, message("again", { channel: "quiet" }))
+    assert.deepStrictEqual(yield* texts("/messages/recent?channel=quiet"), ["Hello", "again"])
+    assert.deepStrictEqual(yield* texts("/messages?channel=quiet"), ["Hello", "again"])
+    assert.deepStrictEqual(yield* texts("/messages/recent?channel=busy&limit=2"), ["28", "29"])
+    assert.deepStrictEqual(yield* texts("/messages?limit=3"), ["28", "29", "again"])
+  }).pipe(Effect.scoped, Effect.provide(servers)),
+)
+
+it.live("while PostgreSQL is down, the history goes as far back as the queue does", () =>
+  Effect.gen(function* () {
+    const { url } = yield* startReady({ environment: unlimited })
+    yield* Daemon.request("POST", `${url}/messages`, message("stored"))
+    yield* Daemon.request("POST", `${url}/flush`)
+    yield* (yield* ControlledPostgres).kill
+    for (const text of ["one", "two", "three"])
+      yield* Daemon.request("POST", `${url}/messages`, message(text))
+    const newest = yield* Daemon.request("GET", `${url}/messages?limit=2`)
+    assert.strictEqual(newest.status, 200)
+    assert.deepInclude(newest.body.messages[0], message("two"))
+    const older = yield* Daemon.request("GET", `${url}/messages?before=${newest.body.previous}`)
+    assert.strictEqual(older.status, 503)
+    assert.strictEqual(older.body._tag, "StoreUnavailable")
+    yield* (yield* ControlledPostgres).start
+    yield* eventually(
+      "the page is answered again",
+      Effect.map(
+        Daemon.request("GET", `${url}/messages?before=${newest.body.previous}`),
+        ({ status, body }) =>
+          status === 200 && body.messages.length === 2 && body.messages[0].message === "stored",
+      ),
+    )
+  }).pipe(Effect.scoped, Effect.provide(Layer.merge(controlledValkey, controlledPostgres))),
+)
+
 it.live(
   "SIGTERM under load: everything accepted is stored, new messages get 503, and the exit code is 0",
   () =>

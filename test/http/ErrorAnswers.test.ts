@@ -10,6 +10,7 @@ const store = { operation: "flush", reason: "connect ECONNREFUSED" }
 /** Every error that can be answered, with its status and the headers that go with it. */
 const table = [
   [new Domain.InvalidMessage({ problems }), 400, {}],
+  [new Domain.InvalidHistoryQuery({ problems }), 400, {}],
   [new Domain.InvalidRateLimitSettings({ problems }), 400, {}],
   [new Domain.ReplayRefused({ id: 1, problems }), 400, {}],
   [new Domain.InvalidMessageId({ problems }), 400, {}],

@@ -41,6 +41,8 @@ const faulty = Layer.effectContext(
       Context.add(MessageCache, {
         append: (queue, publications) => orFault(cache.append(queue, publications)),
         recent: orFault(cache.recent),
+        recentOfChannel: (channel) => orFault(cache.recentOfChannel(channel)),
+        prependToChannel: (channel, first, older) => orFault(cache.prependToChannel(channel, first, older)),
         recentPrivate: (userId) => orFault(cache.recentPrivate(userId)),
         deletedIds: (queue) => orFault(cache.deletedIds(queue)),
         remove: (queue, messageId, userIds) => orFault(cache.remove(queue, messageId, userIds)),
@@ -50,6 +52,7 @@ const faulty = Layer.effectContext(
       }),
       Context.add(MessageStore, {
         ...store,
+        history: (...range) => after(faults.reads)(store.history(...range)),
         quarantineEntries: (filter) => after(faults.reads)(store.quarantineEntries(filter)),
         quarantineEntry: (id) => after(faults.reads)(store.quarantineEntry(id)),
       }),

@@ -4,7 +4,6 @@ import * as CacheMemory from "../../src/layers/CacheMemory.ts"
 import * as FlushQueueValkey from "../../src/layers/FlushQueueValkey.ts"
 import * as MessageCacheValkey from "../../src/layers/MessageCacheValkey.ts"
 import * as RateLimitStoreValkey from "../../src/layers/RateLimitStoreValkey.ts"
-import * as Keys from "../../src/layers/valkey/Keys.ts"
 import { scanPages } from "../../src/layers/valkey/scanPages.ts"
 import * as ValkeyLayer from "../../src/layers/valkey/Valkey.ts"
 import { FlushQueue } from "../../src/services/FlushQueue.ts"
@@ -30,27 +29,26 @@ export const memory: CacheBackend<never> = {
     ).pipe(Layer.provide(settingsLayer(settings))),
 }
 
-/** Nobody waits for a window to end: the limiters are brought nearer to their ends instead. */
+/** Nobody waits for time to pass: what expires is brought nearer to its end instead. */
 const control = Layer.effect(
   CacheControl,
   Effect.gen(function* () {
     const valkey = yield* Valkey
     const { keyPrefix } = yield* Settings
-    const keys = Keys.make(keyPrefix)
     const elapse = (time: Duration.DurationInput) =>
-      scanPages(valkey, "elapse", keys.everyRateLimit, (limiters) =>
+      scanPages(valkey, "elapse", `${keyPrefix}*`, (found) =>
         Effect.gen(function* () {
           const left = yield* valkey.sendAll(
             "elapse",
-            limiters.map((limiter) => ["pttl", limiter] as const),
+            found.map((key) => ["pttl", key] as const),
           )
           yield* valkey.sendAll(
             "elapse",
-            limiters.map((limiter, index) => {
+            found.map((key, index) => {
               const remaining = Number(left[index])
               return remaining < 0
-                ? (["pttl", limiter] as const)
-                : (["pexpire", limiter, Math.floor(remaining - Duration.toMillis(time))] as const)
+                ? (["pttl", key] as const)
+                : (["pexpire", key, Math.floor(remaining - Duration.toMillis(time))] as const)
             }),
           )
         }),

@@ -9,6 +9,8 @@ import * as ValkeyLayer from "../../src/layers/valkey/Valkey.ts"
 import { FlushQueue } from "../../src/services/FlushQueue.ts"
 import { MessageCache } from "../../src/services/MessageCache.ts"
 import { RateLimitStore } from "../../src/services/RateLimitStore.ts"
+import type { CachedPublicMessage } from "../../src/domain/Message.ts"
+import { publicMessage } from "../contracts/StoreBackend.ts"
 import { publication, settingsLayer } from "../contracts/CacheBackend.ts"
 import { rawClient } from "../layers/valkey/rawClient.ts"
 import { ControlledValkey, controlledValkey } from "../support/Servers.ts"
@@ -66,6 +68,13 @@ it.live("every script is legal on a cluster when the prefix has a hash tag", () 
       expect(yield* flushQueue.acknowledge(queue, head.slice(0, 1))).toBe(1)
       expect(yield* flushQueue.acknowledge(queue, head)).toBe(1)
     }
+    yield* cache.append("public", [{ ...publication(4, "ann"), channel: "{a}:{b}" }])
+    const [first] = yield* cache.recentOfChannel("{a}:{b}")
+    const older = [publicMessage(1) as CachedPublicMessage]
+    expect(yield* cache.prependToChannel("{a}:{b}", first, older)).toBe(true)
+    expect((yield* cache.recentOfChannel("{a}:{b}")).length).toBe(2)
+    const page = yield* flushQueue.page("public", { direction: "before", from: undefined }, everything)
+    expect(page.entries).toEqual([first])
     yield* rateLimits.apply({ message_limit: 1, window_seconds: 5 }, 1)
     expect(yield* cache.clearAllPrivate).toBe(3)
 

@@ -2,7 +2,7 @@ import { describe, expect, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import { createHash } from "node:crypto"
 import { controlledValkey } from "../support/Servers.ts"
-import { scripting } from "./scripting.ts"
+import { type Scripting, scripting } from "./scripting.ts"
 
 const sha1 = (text: string): string => createHash("sha1").update(text).digest("hex")
 
@@ -13,6 +13,59 @@ const queueOf = (...entries: ReadonlyArray<string>) =>
     const left = Effect.promise(() => server.admin.lrange("queue", 0, -1))
     return { ...server, left }
   })
+
+layer(controlledValkey)("readQueuePage", (it) => {
+  const fill = (server: Scripting, entries: ReadonlyArray<string>) =>
+    Effect.promise(() => server.admin.rpush("queue", ...entries))
+  const numbered = (...ids: ReadonlyArray<number>) => ids.map((id) => `{"cache_id":${id},"data":{}}`)
+  const read = (server: Scripting, direction: string, id: number | "", entries = 100, bytes = 100_000) =>
+    server.run("readQueuePage-1", ["queue"], [direction, id, entries, bytes])
+
+  it.scoped("finds an id in a queue with gaps, from either side, and tells what lies around", () =>
+    Effect.gen(function* () {
+      const server = yield* scripting
+      expect(yield* read(server, "before", "")).toEqual([0, 0])
+      expect(yield* read(server, "after", 5)).toEqual([0, 0])
+      yield* fill(server, numbered(3, 4, 9, 20, 21, 1000))
+      expect(yield* read(server, "before", "", 2)).toEqual([0, 1, ...numbered(1000, 21)])
+      expect(yield* read(server, "before", 20, 2)).toEqual([1, 1, ...numbered(20, 9)])
+      expect(yield* read(server, "before", 2)).toEqual([1, 0])
+      expect(yield* read(server, "after", 10, 9)).toEqual([1, 0, ...numbered(20, 21, 1000)])
+      expect(yield* read(server, "after", 0, 1)).toEqual([0, 1, ...numbered(3)])
+      expect(yield* read(server, "after", 1001)).toEqual([1, 0])
+      expect(yield* read(server, "after", 4, 100, 60)).toEqual([1, 1, ...numbered(4, 9)])
+    }),
+  )
+
+  it.scoped("misses nothing beyond an id where other things stand between the messages", () =>
+    Effect.gen(function* () {
+      const server = yield* scripting
+      const junk = (count: number) => Array.from({ length: count }, (_, index) => `junk ${index}`)
+      const entries = [
+        ...junk(3),
+        ...numbered(1),
+        ...junk(1),
+        ...numbered(2, 3),
+        ...junk(40),
+        ...numbered(4, 5, 6),
+        ...junk(20),
+      ]
+      yield* fill(server, entries)
+      for (const id of [0, 1, 2, 3, 4, 5, 6, 7]) {
+        const idsOf = (reply: unknown) =>
+          (reply as ReadonlyArray<string | number>).flatMap((entry) => {
+            const match = /"cache_id":(\d+)/.exec(String(entry))
+            return match === null ? [] : [Number(match[1])]
+          })
+        const before = idsOf(yield* read(server, "before", id, 1000))
+        const after = idsOf(yield* read(server, "after", id, 1000))
+        const all = [1, 2, 3, 4, 5, 6]
+        expect(before.filter((found) => found <= id)).toEqual(all.filter((found) => found <= id).toReversed())
+        expect(after.filter((found) => found >= id)).toEqual(all.filter((found) => found >= id))
+      }
+    }),
+  )
+})
 
 layer(controlledValkey)("scripts", (it) => {
   describe("readHead", () => {

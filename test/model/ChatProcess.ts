@@ -156,6 +156,7 @@ const disturbedStore = (
         ),
       ),
     greatestCacheId: (queue) => unlessAway(store.greatestCacheId(queue)),
+    history: (...range) => unlessAway(store.history(...range)),
     quarantineEntries: (filter) => unlessAway(store.quarantineEntries(filter)),
     quarantineEntry: (id) => unlessAway(store.quarantineEntry(id)),
   })

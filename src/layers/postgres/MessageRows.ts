@@ -6,7 +6,8 @@ interface Table {
   readonly name: FragmentSqlToken
   /** The name as a text. */
   readonly literal: FragmentSqlToken
-  readonly recipient: FragmentSqlToken
+  /** What a deletion notes of a message, to know whose recent caches show it. */
+  readonly audience: { readonly columns: FragmentSqlToken; readonly array: FragmentSqlToken }
   /**
    * What makes up the content of a message, with the types of the table. Its time is not part of it: whoever sends a
    * message again may have left the time out, and then it is filled in anew.
@@ -26,7 +27,7 @@ const tables: Readonly<Record<QueueName, Table>> = {
   public: {
     name: sql.fragment`chat_messages`,
     literal: sql.fragment`'chat_messages'`,
-    recipient: sql.fragment`NULL`,
+    audience: { columns: sql.fragment`channel`, array: sql.fragment`ARRAY[channel]` },
     content: [
       characters("owner_id", 36),
       characters("username", 64),
@@ -37,7 +38,10 @@ const tables: Readonly<Record<QueueName, Table>> = {
   private: {
     name: sql.fragment`private_messages`,
     literal: sql.fragment`'private_messages'`,
-    recipient: sql.fragment`recipient_id`,
+    audience: {
+      columns: sql.fragment`owner_id, recipient_id`,
+      array: sql.fragment`ARRAY[owner_id, recipient_id]`,
+    },
     content: [
       characters("owner_id", 36),
       characters("username", 64),
@@ -120,25 +124,26 @@ export const lockAgainstDeletion = (queue: QueueName): QuerySqlToken =>
 export const lockForDeletion = (queue: QueueName): QuerySqlToken =>
   sql.unsafe`SELECT pg_advisory_xact_lock(1667785076, -(${tables[queue].literal}::regclass::oid::int4))`
 
-/** One row `{ is_new, user_ids }`. Of a message that was deleted before, the users are those that were noted then. */
-export const remove = (queue: QueueName, messageId: string): QuerySqlToken =>
-  sql.unsafe`
+/** One row `{ is_new, shown_to }`. Of a message that was deleted before, that is whose were noted then. */
+export const remove = (queue: QueueName, messageId: string): QuerySqlToken => {
+  const { name, audience } = tables[queue]
+  return sql.unsafe`
     WITH removed AS (
-      DELETE FROM ${tables[queue].name} WHERE message_id = ${messageId}
-      RETURNING owner_id, ${tables[queue].recipient} AS recipient_id
+      DELETE FROM ${name} WHERE message_id = ${messageId} RETURNING ${audience.columns}
     ), noted AS (
-      INSERT INTO deleted_messages (queue, message_id, owner_id, recipient_id)
-      SELECT ${queue}::text, ${messageId}::uuid, removed.owner_id, removed.recipient_id
+      INSERT INTO deleted_messages (queue, message_id, ${audience.columns})
+      SELECT ${queue}::text, ${messageId}::uuid, ${audience.columns}
       FROM (VALUES (1)) AS one LEFT JOIN removed ON true
       ON CONFLICT DO NOTHING
-      RETURNING owner_id, recipient_id
+      RETURNING ${audience.columns}
     ), deleted AS (
-      SELECT true AS is_new, owner_id, recipient_id FROM noted
+      SELECT true AS is_new, ${audience.columns} FROM noted
       UNION ALL
-      SELECT false, owner_id, recipient_id FROM deleted_messages
+      SELECT false, ${audience.columns} FROM deleted_messages
       WHERE queue = ${queue} AND message_id = ${messageId}
     )
-    SELECT is_new, array_remove(ARRAY[owner_id, recipient_id], NULL) AS user_ids FROM deleted`
+    SELECT is_new, array_remove(${audience.array}::text[], NULL) AS shown_to FROM deleted`
+}
 
 /** Of the ids that counters give. `NULL` when there is none. */
 export const greatestCacheId = (queue: QueueName): FragmentSqlToken =>
