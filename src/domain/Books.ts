@@ -82,7 +82,7 @@ const unacknowledged = (
 export const queueBooks = (state: QueueState, standing: QueueStanding | undefined): QueueBooks => {
   const { flush, quarantine, ledger } = state
   const recorded = {
-    stored: flush.persisted + ledger.rowsOfReplays,
+    stored: flush.persisted + ledger.rowsOfReplays + ledger.rowsOfImports,
     duplicates: flush.duplicates - ledger.repeated.duplicates,
     deleted: flush.deleted - ledger.repeated.deleted,
     quarantine,

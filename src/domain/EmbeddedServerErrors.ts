@@ -41,3 +41,13 @@ export class ServerNotStarted extends Schema.TaggedError<ServerNotStarted>()("Se
 }
 
 export type EmbeddedServerError = ServerNotInstalled | ServerDirectoryInUse | ServerNotStarted
+
+/** A command needs a server, was given none, and no daemon runs one on this directory. */
+export class ServerNotRunning extends Schema.TaggedError<ServerNotRunning>()("ServerNotRunning", {
+  server: EmbeddedServerName,
+  directory: Schema.String,
+}) {
+  override get message(): string {
+    return `No daemon runs a ${this.server} on the data in ${this.directory}: start one with \`chat-cache serve\`, set ${urlVariable(this.server)} to a server of your own or CHAT_CACHE_DATA_DIR to another directory, or ask a daemon with --url.`
+  }
+}

@@ -67,6 +67,9 @@ const parse = (entry: Entry): Either.Either<unknown, UndecodableEntry> => {
   }
 }
 
+/** The id that an entry without one is stored under. */
+export const derivedMessageId = (entry: Entry): string => uuidV5(entry, derivedIdNamespace)
+
 const lacksMessageId = (value: unknown): boolean => {
   const data = (value as { readonly data?: unknown } | null)?.data
   return typeof data === "object" && data !== null && !Object.hasOwn(data, "message_id")
@@ -88,7 +91,7 @@ const decodeValue = (
     onRight: ({ cache_id, data }) =>
       ({
         cache_id,
-        ...(anonymous ? { message_id: uuidV5(entry, derivedIdNamespace) } : {}),
+        ...(anonymous ? { message_id: derivedMessageId(entry) } : {}),
         ...data,
       }) as CachedMessage,
   })

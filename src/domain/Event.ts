@@ -31,6 +31,7 @@ export const QuarantineReason = Schema.Literal(
   "wrong_shape",
   "refused_by_postgres",
   "message_id_conflict",
+  "invalid_import",
 )
 export type QuarantineReason = typeof QuarantineReason.Type
 
@@ -65,6 +66,15 @@ export class MessageDeleted extends Schema.TaggedClass<MessageDeleted>()("Messag
   message_id: Schema.String,
   /** True when the message was stored. Otherwise it is dropped where it comes from the queue, if ever. */
   removed_row: Schema.optionalWith(Schema.Boolean, { default: () => false }),
+}) {}
+
+/** Rows of another program's table became rows of ours. */
+export class MessagesImported extends Schema.TaggedClass<MessagesImported>()("MessagesImported", {
+  queue: QueueName,
+  /** The table, such as `chatserver.chat_messages`. */
+  source: Schema.String,
+  persisted: Count,
+  quarantined: Count,
 }) {}
 
 export class RateLimitChanged extends Schema.TaggedClass<RateLimitChanged>()("RateLimitChanged", {
@@ -111,6 +121,7 @@ export const Event = Schema.Union(
   QuarantineReplayed,
   QuarantineDiscarded,
   MessageDeleted,
+  MessagesImported,
   RateLimitChanged,
   CounterReseeded,
   FlushFailed,

@@ -20,6 +20,7 @@ export interface Ledger {
   /** Ids that replays took for messages without one. */
   readonly idsOfReplays: number
   readonly rowsOfReplays: number
+  readonly rowsOfImports: number
   /** Rows of messages that were deleted. */
   readonly rowsDeleted: number
   /** The last ids that were missing before a batch. */
@@ -33,6 +34,7 @@ export const initialLedger: Ledger = {
   foreign: 0,
   idsOfReplays: 0,
   rowsOfReplays: 0,
+  rowsOfImports: 0,
   rowsDeleted: 0,
   missing: null,
 }
@@ -84,6 +86,8 @@ export const evolveLedger = (ledger: Ledger, event: Event): Ledger => {
       }
     case "MessageDeleted":
       return event.removed_row ? { ...ledger, rowsDeleted: ledger.rowsDeleted + 1 } : ledger
+    case "MessagesImported":
+      return { ...ledger, rowsOfImports: ledger.rowsOfImports + event.persisted }
     default:
       return ledger
   }

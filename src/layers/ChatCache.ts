@@ -26,6 +26,8 @@ import type { RateLimitStore } from "../services/RateLimitStore.ts"
 import { Settings } from "../services/Settings.ts"
 import { Status } from "../services/Status.ts"
 import type { StoreSnapshot } from "../services/StoreSnapshot.ts"
+import type { Postgres as PostgresTag } from "../services/Postgres.ts"
+import type { Valkey as ValkeyTag } from "../services/Valkey.ts"
 import type { ValkeyServer } from "../services/ValkeyServer.ts"
 import * as AuditLayer from "./Audit.ts"
 import * as CacheHealthValkey from "./CacheHealthValkey.ts"
@@ -34,6 +36,7 @@ import * as ChannelRecentLayer from "./ChannelRecent.ts"
 import * as DeletionLayer from "./Deletion.ts"
 import * as EventJournalPostgres from "./EventJournalPostgres.ts"
 import * as FlusherLayer from "./Flusher.ts"
+import * as FlusherOnDemand from "./FlusherOnDemand.ts"
 import * as FlushQueueValkey from "./FlushQueueValkey.ts"
 import * as HistoryLayer from "./History.ts"
 import { inOwnFiber } from "./inOwnFiber.ts"
@@ -73,7 +76,8 @@ const shown = <Message>(
     Effect.as(messages),
   )
 
-const make = Effect.gen(function* () {
+/** @param drains whether the end of the scope drains the queues and journals that a daemon has stopped */
+const make = Effect.fnUntraced(function* (drains: boolean) {
   const audit = yield* Audit
   const cache = yield* MessageCache
   const channelRecent = yield* ChannelRecent
@@ -114,7 +118,7 @@ const make = Effect.gen(function* () {
       return reports
     }).pipe(inOwnFiber, Effect.withSpan("ChatCache.shutdown")),
   )
-  yield* Effect.addFinalizer(() => shutdown)
+  if (drains) yield* Effect.addFinalizer(() => shutdown)
 
   return ChatCache.of({
     publish: (draft) => publisher.publish("public", draft),
@@ -191,7 +195,7 @@ export const layerWithoutDependencies: Layer.Layer<
   | Settings
   | StoreHealth
   | StoreSnapshot
-> = Layer.scoped(ChatCache, make).pipe(
+> = Layer.scoped(ChatCache, make(true)).pipe(
   Layer.provide(
     Layer.mergeAll(AuditLayer.layer, StatusLayer.layer, Maintenance.layer, ChannelRecentLayer.layer),
   ),
@@ -203,27 +207,40 @@ export const layerWithoutDependencies: Layer.Layer<
   Layer.provide(InstanceLayer.layer),
 )
 
+/** The ports on a Valkey and a PostgreSQL server. */
+const ports = Layer.mergeAll(
+  CacheHealthValkey.layer,
+  FlushQueueValkey.layer,
+  MessageCacheValkey.layer,
+  RateLimitStoreValkey.layer,
+  EventJournalPostgres.layer,
+  MessageStorePostgres.layer,
+  StoreHealthPostgres.layer,
+  StoreSnapshotPostgres.layer,
+)
+
 /** chat-cache on a Valkey and a PostgreSQL server, which need not be up yet. */
 export const layer: Layer.Layer<
   ChatCache,
   UnsafeConfiguration | ConfigError.ConfigError,
   Settings | ValkeyServer | PostgresServer
 > = layerWithoutDependencies.pipe(
-  Layer.provide(
-    Layer.mergeAll(
-      CacheHealthValkey.layer,
-      FlushQueueValkey.layer,
-      MessageCacheValkey.layer,
-      RateLimitStoreValkey.layer,
-    ),
-  ),
-  Layer.provide(
-    Layer.mergeAll(
-      EventJournalPostgres.layer,
-      MessageStorePostgres.layer,
-      StoreHealthPostgres.layer,
-      StoreSnapshotPostgres.layer,
-    ),
-  ),
+  Layer.provide(ports),
   Layer.provide(Layer.merge(Valkey.layer, Postgres.layer)),
 )
+
+/**
+ * The same operations for a command, on connections that are there already: nothing runs by itself, the end drains
+ * nothing, and the journal tells of no daemon.
+ */
+export const layerOnDemand: Layer.Layer<ChatCache | CacheHealth, never, Settings | ValkeyTag | PostgresTag> =
+  Layer.scoped(ChatCache, make(false)).pipe(
+    Layer.provide(Layer.mergeAll(AuditLayer.layer, StatusLayer.layer, ChannelRecentLayer.layer)),
+    Layer.provide(Layer.mergeAll(DeletionLayer.layer, PublisherLayer.layer, QuarantineLayer.layer)),
+    Layer.provide(HistoryLayer.layer),
+    Layer.provide(FlusherOnDemand.layer),
+    Layer.provide(RateLimiterLayer.layer),
+    Layer.provide(Layer.merge(CacheIdCounterLayer.layer, JournalStateLayer.layer)),
+    Layer.provide(InstanceLayer.layer),
+    Layer.provideMerge(ports),
+  )

@@ -134,6 +134,20 @@ const storeTransaction = (
           .map(({ raw }) => raw),
       ),
 
+    storedTwins: (queue, messages, sameCacheId) =>
+      Effect.sync(() =>
+        messages.map((message) => {
+          const twins = [...messagesOf(queue).values()].filter((stored) => {
+            const apart = Math.abs(Date.parse(stored.authored_at) - Date.parse(message.authored_at))
+            return (
+              MessageRow.isSameContent({ ...message, message_id: stored.message_id }, stored) &&
+              (sameCacheId ? stored.cache_id === message.cache_id && apart < 1000 : apart === 0)
+            )
+          })
+          return (twins.find(({ message_id }) => message_id === message.message_id) ?? twins[0])?.message_id
+        }),
+      ),
+
     lockQuarantineEntry: (id) =>
       take(`quarantine entry ${id}`).pipe(Effect.zipRight(entryOf(tables, changes, id))),
 

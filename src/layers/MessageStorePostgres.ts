@@ -111,6 +111,19 @@ const storeTransaction = (postgres: PostgresTransaction): StoreTransaction => ({
       ({ rows }) => rows.map(({ raw }) => raw),
     ),
 
+  storedTwins: Effect.fnUntraced(function* (
+    queue: QueueName,
+    messages: ReadonlyArray<CachedMessage>,
+    sameCacheId: boolean,
+  ) {
+    if (messages.length === 0) return []
+    const { rows } = yield* postgres.query<{ readonly ordinal: number; readonly message_id: string }>(
+      MessageRows.batch(queue, messages).twins(sameCacheId),
+    )
+    const twins = new Map(rows.map(({ ordinal, message_id }) => [ordinal - 1, message_id]))
+    return messages.map((_message, index) => twins.get(index))
+  }),
+
   lockQuarantineEntry: (id) =>
     oneEntry(
       id,

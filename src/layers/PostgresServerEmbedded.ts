@@ -5,7 +5,7 @@
  */
 import { Clock, Effect, Layer, Redacted, Schedule, type Scope } from "effect"
 import { execFile } from "node:child_process"
-import { createHash, randomUUID } from "node:crypto"
+import { randomUUID } from "node:crypto"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import { promisify } from "node:util"
@@ -34,7 +34,6 @@ export interface EmbeddedPostgres {
   readonly run: Effect.Effect<ChildServer.ChildServer, ServerNotStarted, Scope.Scope>
 }
 
-const SYSTEM_DIRECTORY = "/var/lib/chat-cache"
 const USER = "chat_cache"
 const DATABASE = "chat_cache"
 const CONNECT_TIMEOUT_MS = 5000
@@ -80,8 +79,7 @@ const exists = (file: string): Promise<boolean> =>
  */
 const placeForRoot = Effect.fnUntraced(function* (directory: string) {
   const near = path.join(directory, "postgres")
-  const name = createHash("sha256").update(directory).digest("hex").slice(0, 16)
-  const far = path.join(SYSTEM_DIRECTORY, name, "postgres")
+  const far = ServerDirectory.systemHome(directory, "postgres")
   const owner = (yield* ServerDirectory.ownerOf(near)) ?? (yield* ServerDirectory.ownerOf(far))
   const account = owner ?? (yield* unprivilegedAccount)
   return yield* attempt("PostgreSQL", `cannot use ${directory}`, async (): Promise<Place> => {
@@ -94,10 +92,10 @@ const placeForRoot = Effect.fnUntraced(function* (directory: string) {
       )
     const isNear = hasNear || (isReachable && !(await exists(path.join(far, "data"))))
     if (!isNear) {
-      await ServerDirectory.makeReachable(SYSTEM_DIRECTORY)
+      await ServerDirectory.makeReachable(ServerDirectory.SYSTEM_DIRECTORY)
       await ServerDirectory.makeReachable(path.dirname(far))
     }
-    return { home: isNear ? near : far, account, stagingDirectory: SYSTEM_DIRECTORY }
+    return { home: isNear ? near : far, account, stagingDirectory: ServerDirectory.SYSTEM_DIRECTORY }
   })
 })
 

@@ -4,7 +4,7 @@
  */
 import { Clock, Effect, Schedule, type Scope } from "effect"
 import { execFile } from "node:child_process"
-import { randomBytes } from "node:crypto"
+import { createHash, randomBytes } from "node:crypto"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import { DatabaseSync } from "node:sqlite"
@@ -31,6 +31,13 @@ export interface ServerDirectory {
   readonly account: Account | undefined
   readonly password: string
 }
+
+/** Where a server that does not run as root has its data, when its account cannot reach the daemon's directory. */
+export const SYSTEM_DIRECTORY = "/var/lib/chat-cache"
+
+/** @param directory the daemon's own, in full */
+export const systemHome = (directory: string, server: string): string =>
+  path.join(SYSTEM_DIRECTORY, createHash("sha256").update(directory).digest("hex").slice(0, 16), server)
 
 const LOCK_HELD = 5
 /** A daemon that was killed a moment ago may still be on its way out of the kernel, and hold its lock until then. */
@@ -134,8 +141,8 @@ const commandLine = async (pid: number): Promise<string> => {
   }
 }
 
-/** The id of the server that a daemon which is gone has left behind, as long as it runs. */
-const previousServer = async (directory: string): Promise<number | undefined> => {
+/** The id of the server that runs on this directory. */
+export const runningServer = async (directory: string): Promise<number | undefined> => {
   const text = await fs.readFile(path.join(directory, "process"), "utf8").catch(() => "")
   const pid = Number.parseInt(text, 10)
   // The id may belong to any other process by now: only one that names this directory is the server.
@@ -150,11 +157,11 @@ const awaitPreviousServer = (
   server: EmbeddedServerName,
   directory: string,
 ): Effect.Effect<void, ServerDirectoryInUse> => {
-  const gone = Effect.promise(() => previousServer(directory)).pipe(
+  const gone = Effect.promise(() => runningServer(directory)).pipe(
     Effect.repeat({ schedule: Schedule.spaced("25 millis"), until: (pid) => pid === undefined }),
     Effect.interruptible,
   )
-  const kill = Effect.promise(() => previousServer(directory)).pipe(
+  const kill = Effect.promise(() => runningServer(directory)).pipe(
     Effect.flatMap((pid) => Effect.sync(() => pid !== undefined && signal(pid, "SIGKILL"))),
   )
   const inUse = () => new ServerDirectoryInUse({ server, directory })

@@ -17,13 +17,16 @@ const serverUrl = (name: string, schemes: ReadonlyArray<string>) =>
     Config.option,
   )
 
-const dataDirectory = Config.string("CHAT_CACHE_DATA_DIR").pipe(Config.withDefault(".data"))
+export const valkeyUrl = serverUrl("VALKEY_URL", ["redis", "rediss", "valkey", "valkeys"])
+export const postgresUrl = serverUrl("DATABASE_URL", ["postgres", "postgresql"])
+
+export const dataDirectory = Config.string("CHAT_CACHE_DATA_DIR").pipe(Config.withDefault(".data"))
 
 /** The server of `VALKEY_URL`, or an embedded one whose data is in `CHAT_CACHE_DATA_DIR`. */
 export const valkeyLayerConfig: Layer.Layer<ValkeyServer, ConfigError.ConfigError | EmbeddedServerError> =
   Layer.unwrapScoped(
     Effect.gen(function* () {
-      const url = yield* serverUrl("VALKEY_URL", ["redis", "rediss", "valkey", "valkeys"])
+      const url = yield* valkeyUrl
       if (Option.isSome(url)) return Layer.succeed(ValkeyServer, { url: url.value })
       const directory = yield* dataDirectory
       // Loaded only where it is needed: a daemon on servers of its operator starts without it.
@@ -36,7 +39,7 @@ export const valkeyLayerConfig: Layer.Layer<ValkeyServer, ConfigError.ConfigErro
 export const postgresLayerConfig: Layer.Layer<PostgresServer, ConfigError.ConfigError | EmbeddedServerError> =
   Layer.unwrapScoped(
     Effect.gen(function* () {
-      const url = yield* serverUrl("DATABASE_URL", ["postgres", "postgresql"])
+      const url = yield* postgresUrl
       if (Option.isSome(url)) return Layer.succeed(PostgresServer, { url: url.value })
       const directory = yield* dataDirectory
       const embedded = yield* Effect.promise(() => import("./PostgresServerEmbedded.ts"))

@@ -28,7 +28,7 @@ const emptyBatch: BatchResult = { entries: 0, persisted: 0, duplicates: 0, quara
  * Without those that are quarantined already: this batch was committed before and not acknowledged, and what refused a
  * row then may let it pass now.
  */
-const withoutQuarantined = Effect.fnUntraced(function* (
+export const withoutQuarantined = Effect.fnUntraced(function* (
   queue: QueueName,
   rows: ReadonlyArray<Row>,
   transaction: StoreTransaction,
@@ -42,7 +42,8 @@ const withoutQuarantined = Effect.fnUntraced(function* (
   return rows.filter(({ entry }) => !known.has(entryKey(entry)))
 })
 
-const insertRows = Effect.fnUntraced(function* (
+/** Adds the rows one by one where PostgreSQL does not take them together, and says what is to be quarantined. */
+export const insertRows = Effect.fnUntraced(function* (
   queue: QueueName,
   rows: ReadonlyArray<Row>,
   transaction: StoreTransaction,

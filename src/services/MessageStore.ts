@@ -61,6 +61,18 @@ export interface StoreTransaction {
     cacheIds: ReadonlyArray<number>,
   ) => Effect.Effect<ReadonlyArray<Uint8Array>, StoreError>
 
+  /**
+   * For each message the `message_id` of one that is stored with the same content and time, whatever its id, or
+   * `undefined`. For rows of another program, which had no ids.
+   *
+   * @param sameCacheId whether `cache_id` has to be the same, too: then the times may differ by less than a second
+   */
+  readonly storedTwins: (
+    queue: QueueName,
+    messages: ReadonlyArray<CachedMessage>,
+    sameCacheId: boolean,
+  ) => Effect.Effect<ReadonlyArray<string | undefined>, StoreError>
+
   /** Reads a quarantine entry and keeps other transactions from resolving it meanwhile. */
   readonly lockQuarantineEntry: (
     id: number,

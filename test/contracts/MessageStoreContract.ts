@@ -565,6 +565,35 @@ const quarantine = <R>(backend: StoreBackend<R>) => {
         }).pipe(Effect.provide(backend.ports)),
       )
 
+      it.effect("finds what is stored under another id, by content, time and position", () =>
+        Effect.gen(function* () {
+          const authored_at = "2026-03-01T12:00:00.500Z"
+          const said = (id: number, changes: Partial<CachedMessage> = {}) =>
+            publicMessage(id, { cache_id: 7, message: "said", authored_at, ...changes })
+          yield* insert("public", [said(1), said(2, { cache_id: 8 })])
+          const twins = (sameCacheId: boolean, message: CachedMessage) =>
+            transact((transaction) => transaction.storedTwins("public", [message], sameCacheId))
+          const [one, two] = [said(1).message_id, said(2).message_id]
+          const later = { authored_at: "2026-03-01T12:00:01.400Z" }
+          expect(yield* twins(true, said(3))).toEqual([one])
+          expect(yield* twins(true, said(3, { cache_id: 8 }))).toEqual([two])
+          expect(yield* twins(true, said(3, later))).toEqual([one])
+          expect(yield* twins(true, said(3, { authored_at: "2026-03-01T12:00:01.600Z" }))).toEqual([
+            undefined,
+          ])
+          expect(yield* twins(true, said(3, { cache_id: 9 }))).toEqual([undefined])
+          expect(yield* twins(true, said(3, { message: "other" }))).toEqual([undefined])
+          expect(yield* twins(false, said(2, { cache_id: 9 }))).toEqual([two])
+          expect(yield* twins(false, said(3, later))).toEqual([undefined])
+          expect(
+            yield* transact((transaction) =>
+              transaction.storedTwins("public", [said(3), said(4, later)], false),
+            ),
+          ).toEqual([one, undefined])
+          expect(yield* transact((transaction) => transaction.storedTwins("public", [], true))).toEqual([])
+        }).pipe(Effect.provide(backend.ports)),
+      )
+
       it.effect("keeps an entry whose error text cannot be stored", () =>
         Effect.gen(function* () {
           yield* transact((transaction) =>

@@ -40,6 +40,13 @@ const journal: { readonly [Tag in Event["_tag"]]: object } = {
   },
   QuarantineDiscarded: { _tag: "QuarantineDiscarded", queue: "private", quarantine_id: 1 },
   MessageDeleted: { _tag: "MessageDeleted", queue: "private", message_id, removed_row: true },
+  MessagesImported: {
+    _tag: "MessagesImported",
+    queue: "public",
+    source: "chatserver.chat_messages",
+    persisted: 3,
+    quarantined: 0,
+  },
   RateLimitChanged: { _tag: "RateLimitChanged", message_limit: 10, window_seconds: 60 },
   CounterReseeded: { _tag: "CounterReseeded", queue: "public", from: null, to: 9_007_199_254_740_991 },
   FlushFailed: {

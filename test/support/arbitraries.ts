@@ -12,6 +12,7 @@ import {
   FlushTrigger,
   MessageDeleted,
   MessageQuarantined,
+  MessagesImported,
   QuarantineDiscarded,
   QuarantineReason,
   QuarantineReplayed,
@@ -234,6 +235,14 @@ export const eventArbitraries: {
   QuarantineDiscarded: fc
     .record({ queue: queueName, quarantine_id: quarantineId })
     .map((fields) => new QuarantineDiscarded(fields)),
+  MessagesImported: fc
+    .record({
+      queue: queueName,
+      source: fc.constant("chatserver.chat_messages"),
+      persisted: count,
+      quarantined: count,
+    })
+    .map((fields) => new MessagesImported(fields)),
   RateLimitChanged: fc
     .record({
       message_limit: fc.integer({ min: 1, max: messageLimitMaximum }),

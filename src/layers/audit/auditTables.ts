@@ -164,7 +164,7 @@ export const auditTables = Effect.fnUntraced(function* (
   const { flush, ledger } = recount.state.queues[queue]
   const counts: RowCounts = {
     rows: yield* view.rowCount(queue),
-    rowsJournalled: flush.persisted + ledger.rowsOfReplays - ledger.rowsDeleted,
+    rowsJournalled: flush.persisted + ledger.rowsOfReplays + ledger.rowsOfImports - ledger.rowsDeleted,
   }
   const findings = [
     ...(yield* auditRows(view, queue, counts, recount)),

@@ -58,6 +58,11 @@ export interface Batch {
   readonly insert: QuerySqlToken
   /** Rows `{ ordinal, is_missing, is_deleted }`, by ordinal from 1, of the messages that are not stored as they are given. */
   readonly compare: QuerySqlToken
+  /**
+   * Rows `{ ordinal, message_id }`, by ordinal from 1, of the messages that are stored with the same content and time,
+   * under their own id rather than under another one.
+   */
+  readonly twins: (sameCacheId: boolean) => QuerySqlToken
 }
 
 /** The statements for a batch. Each value is bound once per statement and column, as an array. */
@@ -106,6 +111,25 @@ export const batch = (queue: QueueName, messages: ReadonlyArray<CachedMessage>):
           comma,
         )})
       ORDER BY given.ordinal`,
+    twins: (sameCacheId) => sql.unsafe`
+      SELECT given.ordinal, (array_agg(
+        stored.message_id::text ORDER BY stored.message_id = given.message_id DESC, stored.message_id
+      ))[1] AS message_id
+      FROM ${given} JOIN ${name} AS stored ON ${
+        sameCacheId
+          ? sql.fragment`stored.cache_id = given.cache_id
+              AND stored.authored_at > given.authored_at - interval '1 second'
+              AND stored.authored_at < given.authored_at + interval '1 second'`
+          : sql.fragment`stored.authored_at = given.authored_at`
+      }
+        AND (${sql.join(
+          content.map(({ column }) => sql.identifier(["stored", column])),
+          comma,
+        )}) = (${sql.join(
+          content.map(({ column }) => sql.identifier(["given", column])),
+          comma,
+        )})
+      GROUP BY given.ordinal`,
   }
 }
 

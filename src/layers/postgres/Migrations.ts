@@ -1,4 +1,5 @@
 import { Duration, Effect, Exit, Fiber, Option, type Scope } from "effect"
+import { readdir } from "node:fs/promises"
 import { fileURLToPath } from "node:url"
 import type { Client, ClientBase } from "pg"
 import type { StoreError } from "../../domain/Errors.ts"
@@ -31,7 +32,7 @@ const migrate = async (client: Client, deadlineMillis: number): Promise<Readonly
       dir: directory,
       direction: "up",
       schema: rows[0].schema,
-      migrationsTable: "chat_cache_migrations",
+      migrationsTable: table,
       singleTransaction: true,
       advisoryLockMode: "wait",
       logger: silent,
@@ -56,6 +57,26 @@ const run = (
     ({ end }) => Effect.promise(end),
   )
 
+/** Applies what is missing, and returns the names of that. */
+export const apply = (
+  options: Connection.ConnectionOptions,
+  deadline: Duration.DurationInput,
+): Effect.Effect<ReadonlyArray<string>, StoreError> =>
+  run(options, Duration.toMillis(deadline)).pipe(
+    Effect.mapError((failure) => storeError("migrate", failure)),
+    Effect.timeoutFail({ duration: deadline, onTimeout: () => noAnswer("migrate", deadline) }),
+  )
+
+export const table = "chat_cache_migrations"
+
+/** The names of all migrations of this version, in order. */
+export const names: Effect.Effect<ReadonlyArray<string>> = Effect.promise(async () =>
+  (await readdir(directory))
+    .filter((file) => file.endsWith(".sql"))
+    .map((file) => file.slice(0, -".sql".length))
+    .sort(),
+)
+
 export interface Migrations {
   /**
    * Succeeds once the tables are those of this version. Concurrent callers share one attempt, which goes on when one of
@@ -77,9 +98,7 @@ export const make = (
     const starting = yield* Effect.makeSemaphore(1)
     let attempt: Fiber.RuntimeFiber<void, StoreError> | undefined
 
-    const once = run(options, Duration.toMillis(deadline)).pipe(
-      Effect.mapError((failure) => storeError("migrate", failure)),
-      Effect.timeoutFail({ duration: deadline, onTimeout: () => noAnswer("migrate", deadline) }),
+    const once = apply(options, deadline).pipe(
       Effect.flatMap((names) =>
         names.length === 0
           ? Effect.void

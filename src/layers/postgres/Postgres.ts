@@ -24,6 +24,8 @@ export interface PostgresOptions {
   readonly lockTimeout: Duration.DurationInput
   /** How long a connection that is given up may take to finish its statement, and then to say goodbye. */
   readonly terminationTimeout: Duration.DurationInput
+  /** Whether the first transaction brings the tables up to date. True unless given. */
+  readonly migrates: boolean
 }
 
 export const defaults: PostgresOptions = {
@@ -36,6 +38,7 @@ export const defaults: PostgresOptions = {
   statementTimeout: "10 seconds",
   lockTimeout: "1 second",
   terminationTimeout: "500 millis",
+  migrates: true,
 }
 
 /** After a failover the old primary still answers, and its connections are as read-only as it is. */
@@ -54,7 +57,9 @@ export const make = (
     }
     const problem = Problem.make(Connection.addressOf(connection.url))
     const pool = yield* Pool.make(connection, options.poolSize)
-    const migrations = yield* Migrations.make(connection, options.migrationDeadline)
+    const migrations = options.migrates
+      ? yield* Migrations.make(connection, options.migrationDeadline)
+      : { done: Effect.void }
     // Slonik lets callers wait for a connection without end, so none may come to wait there.
     const slots = yield* Effect.makeSemaphore(options.poolSize)
 
