@@ -5,7 +5,7 @@ import * as HttpApiGroup from "@effect/platform/HttpApiGroup"
 import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
 import { Schema } from "effect"
 import { AuditCheck } from "../domain/AuditCheck.ts"
-import { BatchPersisted, QuarantineReason } from "../domain/Event.ts"
+import { BatchPersisted, QuarantineReason, RecordedEvent } from "../domain/Event.ts"
 import {
   Accepted,
   CachedPrivateMessage,
@@ -360,6 +360,16 @@ const quarantine = HttpApiGroup.make("quarantine")
       ),
   )
 
+/** In their order. The position of the last one is the `after` of the next page; an empty page is the present end. */
+export const Journal = Schema.Struct({ events: Schema.Array(RecordedEvent) })
+
+const journal = HttpApiGroup.make("journal").add(
+  HttpApiEndpoint.get("journal", "/journal")
+    .setUrlParams(Query({ after: IntegerParameter(0), limit: IntegerParameter(1, 1000) }))
+    .addSuccess(Journal)
+    .addError(StoreErrors),
+)
+
 export const Live = Schema.Struct({ status: Schema.Literal("ok") })
 
 export const Ready = Schema.Struct({ status: Schema.Literal("ok", "degraded"), problems: Problems })
@@ -387,6 +397,7 @@ export class Api extends HttpApi.make("chat-cache")
   .add(history)
   .add(operation)
   .add(quarantine)
+  .add(journal)
   .add(health)
   .add(metrics)
   .addError(error.InvalidRequest)

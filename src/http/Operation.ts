@@ -20,7 +20,7 @@ const replyStatus = reply(StatusReport)
 
 type StatusJson = typeof StatusReport.Encoded
 
-const flushReport = ({
+export const flushReport = ({
   persisted,
   duplicates,
   quarantined,
@@ -58,7 +58,7 @@ const queueStatus = (queue: Status.QueueStatus): StatusJson["queues"]["public"] 
   books: queue.books,
 })
 
-const statusReport = ({ settings, queues, ...report }: Status.StatusReport): StatusJson => ({
+export const statusReport = ({ settings, queues, ...report }: Status.StatusReport): StatusJson => ({
   status: report.status,
   problems: report.problems,
   instance_id: report.instanceId,

@@ -7,7 +7,7 @@ import { Api, QuarantineEntries, QuarantineEntry } from "./Api.ts"
 import { maximumBytes, readOptionalJson } from "./RequestBody.ts"
 import { reply } from "./reply.ts"
 
-const defaultLimit = 100
+export const defaultLimit = 100
 
 const replyEntry = reply(QuarantineEntry)
 const replyEntries = reply(QuarantineEntries)
@@ -22,7 +22,7 @@ const rawOf = (bytes: Uint8Array): Pick<typeof QuarantineEntry.Encoded, "raw" | 
   }
 }
 
-const entryOf = (entry: Domain.QuarantineEntry): typeof QuarantineEntry.Encoded => ({
+export const entryOf = (entry: Domain.QuarantineEntry): typeof QuarantineEntry.Encoded => ({
   id: entry.id,
   queue: entry.queue,
   cache_id: entry.cache_id,

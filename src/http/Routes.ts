@@ -15,6 +15,7 @@ import * as Deletion from "./Deletion.ts"
 import * as Health from "./Health.ts"
 import * as History from "./History.ts"
 import * as Metrics from "./Metrics.ts"
+import * as Journal from "./Journal.ts"
 import * as Operation from "./Operation.ts"
 import * as Publishing from "./Publishing.ts"
 import * as Quarantine from "./Quarantine.ts"
@@ -69,6 +70,7 @@ const groups = Layer.mergeAll(
   History.layer,
   Operation.layer,
   Quarantine.layer,
+  Journal.layer,
   Health.layer,
   Metrics.layer,
 )
