@@ -1,0 +1,44 @@
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import type { Teardown } from "@effect/platform/Runtime"
+import { Cause, ConfigError, Effect, Exit, Layer, Logger, LogLevel, Option } from "effect"
+import * as Daemon from "./Daemon.ts"
+
+/** Exit code of a configuration that the daemon does not start with, as in sysexits.h. */
+const EX_CONFIG = 78
+
+const teardown: Teardown = (exit, onExit) => {
+  if (Exit.isSuccess(exit) || Cause.isInterruptedOnly(exit.cause)) return onExit(0)
+  const failure = Option.getOrUndefined(Cause.failureOption(exit.cause))
+  const isConfiguration =
+    ConfigError.isConfigError(failure) || (failure as { _tag?: string })?._tag === "UnsafeConfiguration"
+  onExit(isConfiguration ? EX_CONFIG : 1)
+}
+
+/** An error that says what to do needs no stack trace; anything else does. */
+const reportFailure = (cause: Cause.Cause<unknown>) => {
+  if (Cause.isInterruptedOnly(cause)) return Effect.void
+  const failure = Option.getOrUndefined(
+    Option.orElse(Cause.failureOption(cause), () =>
+      // A finalizer has no other way to fail.
+      Option.filter(Cause.dieOption(cause), (defect) => defect instanceof Daemon.MessagesStayedQueued),
+    ),
+  )
+  if (ConfigError.isConfigError(failure)) return Effect.logFatal(`Configuration: ${failure}`)
+  return failure instanceof Error
+    ? Effect.logFatal(failure.message)
+    : Effect.logFatal("chat-cache ends after a fault.", cause)
+}
+
+const logger = Logger.replace(
+  Logger.defaultLogger,
+  process.stderr.isTTY ? Logger.prettyLogger({ stderr: true }) : Logger.withConsoleError(Logger.jsonLogger),
+)
+
+/** Runs the daemon as this process, until a signal or a failure ends it. */
+export const run = (minimumLogLevel: LogLevel.LogLevel = LogLevel.Info): void =>
+  Layer.launch(Daemon.layerConfig).pipe(
+    Effect.onError(reportFailure),
+    Effect.provide(logger),
+    Logger.withMinimumLogLevel(minimumLogLevel),
+    NodeRuntime.runMain({ teardown, disableErrorReporting: true, disablePrettyLogger: true }),
+  )
