@@ -2,6 +2,7 @@ import { Context, type ConfigError, type Effect, type Stream } from "effect"
 import type { ServerNotRunning, ServerNotStarted } from "../domain/EmbeddedServerErrors.ts"
 import type { UnsafeConfiguration } from "../domain/Errors.ts"
 import type { RecordedEvent } from "../domain/Event.ts"
+import type { HistoryPage, HistoryQuery } from "../domain/History.ts"
 import type { Accepted, CachedMessage, QueueName } from "../domain/Message.ts"
 import type { RateLimitSettings } from "../domain/RateLimit.ts"
 import type { Flushed, QuarantineEntry, StatusReport } from "../http/Api.ts"
@@ -31,11 +32,17 @@ export class Operations extends Context.Tag("chat-cache/cli/Operations")<
     /** @param draft is validated as a message of this queue */
     readonly publish: (queue: QueueName, draft: unknown) => Effect.Effect<Accepted, OperationError>
 
-    /** The newest public messages, or the newest private ones of a user. Oldest first. */
+    /** The newest public messages, of one channel or of all, or the newest private ones of a user. Oldest first. */
     readonly recent: (options: {
       readonly user?: string | undefined
+      readonly channel?: string | undefined
       readonly limit?: number | undefined
     }) => Effect.Effect<ReadonlyArray<CachedMessage>, OperationError>
+
+    /** A page of all public messages, of those of one channel, or of the private ones of a user. Oldest first. */
+    readonly history: (
+      options: HistoryQuery & { readonly user?: string | undefined; readonly channel?: string | undefined },
+    ) => Effect.Effect<HistoryPage<CachedMessage>, OperationError>
 
     /** Drops the private cache of one user, or of all. Returns how many there were. */
     readonly clearPrivate: (user?: string) => Effect.Effect<number, OperationError>

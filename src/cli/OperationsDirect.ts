@@ -33,7 +33,10 @@ const make = Effect.gen(function* () {
           ? chat.publish(draft as PublicMessageDraft)
           : chat.publishPrivate(draft as PrivateMessageDraft),
       ),
-    recent: ({ user, limit }) => (user === undefined ? chat.recent(limit) : chat.recentPrivate(user, limit)),
+    recent: ({ user, channel, limit }) =>
+      user === undefined ? chat.recent(limit, channel) : chat.recentPrivate(user, limit),
+    history: ({ user, ...query }) =>
+      user === undefined ? chat.history(query) : chat.privateHistory(user, query),
     clearPrivate: chat.clearPrivate,
     delete: (queue, messageId) =>
       queue === "public" ? chat.delete(messageId) : chat.deletePrivate(messageId),

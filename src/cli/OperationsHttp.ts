@@ -19,7 +19,8 @@ import {
   Stream,
 } from "effect"
 import { InvalidMessage } from "../domain/Errors.ts"
-import { PrivateMessageDraft, PublicMessageDraft } from "../domain/Message.ts"
+import type { HistoryPage } from "../domain/History.ts"
+import { type CachedMessage, PrivateMessageDraft, PublicMessageDraft } from "../domain/Message.ts"
 import { decodeWithProblems, type Problem } from "../domain/Validation.ts"
 import { Api, QuarantineEntry } from "../http/Api.ts"
 import { type ErrorAnswer, errorAnswers, isErrorAnswer } from "../http/ErrorAnswers.ts"
@@ -90,6 +91,12 @@ const replay = (
   )
 }
 
+/** Without what is undefined, which a parameter of a query cannot be. */
+const given = <Fields extends object>(fields: Fields) =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
+    readonly [Name in keyof Fields]?: Exclude<Fields[Name], undefined>
+  }
+
 const make = (url: string) =>
   Effect.gen(function* () {
     const token = yield* apiToken
@@ -122,13 +129,21 @@ const make = (url: string) =>
         queue === "public"
           ? publish(decodePublic(draft), (payload) => client.publishing.publish({ payload }))
           : publish(decodePrivate(draft), (payload) => client.publishing.publishPrivate({ payload })),
-      recent: ({ user, limit }) => {
-        const urlParams = limit === undefined ? {} : { limit }
+      recent: ({ user, channel, limit }) => {
+        const urlParams = given({ limit, channel })
         return asked<{ readonly messages: ReadonlyArray<never> }>(
           (user === undefined
             ? client.recent.recent({ urlParams })
             : client.recent.recentPrivate({ path: { user_id: user }, urlParams })) as never,
         ).pipe(Effect.map(({ messages }) => messages))
+      },
+      history: ({ user, channel, before, after, limit }) => {
+        const range = given({ before, after, limit })
+        return asked<HistoryPage<CachedMessage>>(
+          user === undefined
+            ? client.history.history({ urlParams: { ...range, ...given({ channel }) } })
+            : client.history.privateHistory({ path: { user_id: user }, urlParams: range }),
+        )
       },
       clearPrivate: (user) =>
         asked(

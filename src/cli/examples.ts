@@ -13,7 +13,15 @@ const examples: Readonly<Record<string, ReadonlyArray<string>>> = {
     "chat-cache send --owner-id 1 --username ada --channel general Hello",
     "echo Psst | chat-cache send --owner-id 1 --username ada --recipient-id 2 --recipient bob",
   ],
-  recent: ["chat-cache recent --limit 20", "chat-cache recent --user 1 --json"],
+  recent: [
+    "chat-cache recent --limit 20",
+    "chat-cache recent --channel general",
+    "chat-cache recent --user 1 --json",
+  ],
+  history: [
+    "chat-cache history --channel general --limit 100",
+    "chat-cache history --user 1 --before CURSOR",
+  ],
   flush: ["chat-cache flush", "chat-cache flush --url http://127.0.0.1:8080 --json"],
   status: ["chat-cache status", "chat-cache status --json | jq .queues.public.length"],
   "rate-limit": ["chat-cache rate-limit get", "chat-cache rate-limit set 20 60"],

@@ -4,7 +4,7 @@ import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, Exit, Layer, Logger } from "effect"
 import { version } from "../layers/version.ts"
-import { deleteCommand, privateCaches, recent, send } from "./commands/messages.ts"
+import { deleteCommand, history, privateCaches, recent, send } from "./commands/messages.ts"
 import { events, flush, rateLimit, status } from "./commands/operation.ts"
 import { doctor } from "./commands/doctor.ts"
 import { importCommand } from "./commands/import.ts"
@@ -28,6 +28,7 @@ const chatCache = Command.make("chat-cache").pipe(
     serve,
     send,
     recent,
+    history,
     flush,
     status,
     rateLimit,

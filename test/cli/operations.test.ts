@@ -65,12 +65,31 @@ bothWays("takes messages, shows them and moves them into PostgreSQL", ({ run }) 
     assert.deepInclude(flushed.json.public, { persisted: 2, duplicates: 1, quarantined: 0, remaining: 0 })
     assert.strictEqual(flushed.json.private.persisted, 1)
 
+    yield* run([...send, "--channel", "other", "Elsewhere"])
+    const [channel, page, both] = yield* Effect.all(
+      [
+        run(["recent", "--channel", "other", "--json"]),
+        run(["history", "--channel", "general", "--limit", "1", "--json"]),
+        run(["history", "--channel", "general", "--user", "1"]),
+      ],
+      all,
+    )
+    assert.strictEqual(channel.json.messages.length, 1)
+    assert.deepStrictEqual(
+      page.json.messages.map(({ message }: { readonly message: string }) => message),
+      ["from a pipe"],
+    )
+    assert.strictEqual(both.code, 64)
+    const older = yield* run(["history", "--before", page.json.previous])
+    assert.include(older.stdout, "Hello")
+    assert.strictEqual((yield* run(["history", "--before", "nowhere", "--json"])).code, 1)
+
     const remove = ["delete", sent.json.message_id]
     assert.strictEqual((yield* run(remove)).code, 64)
     assert.deepStrictEqual((yield* run([...remove, "--yes", "--json"])).json, {
       deleted: sent.json.message_id,
     })
-    assert.strictEqual((yield* run(["recent", "--json"])).json.messages.length, 1)
+    assert.strictEqual((yield* run(["recent", "--json"])).json.messages.length, 2)
     assert.strictEqual((yield* run(["delete", "seven", "--yes", "--json"])).error._tag, "InvalidMessageId")
   }),
 )

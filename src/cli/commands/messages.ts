@@ -1,4 +1,4 @@
-/** Commands on messages: `send`, `recent`, `delete`, `private clear`. */
+/** Commands on messages: `send`, `recent`, `history`, `delete`, `private clear`. */
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
@@ -108,23 +108,63 @@ export const limit = Options.integer("limit").pipe(
   ),
 )
 
+const scope = {
+  user: optionalText("user", "The private messages of this user instead of the public ones."),
+  channel: optionalText("channel", "The public messages of this channel alone."),
+}
+
+const oneScope = (user: Option.Option<string>, channel: Option.Option<string>) =>
+  Option.isSome(user) && Option.isSome(channel)
+    ? Effect.fail(new UsageError({ reason: "Private messages have no channel: give --user or --channel." }))
+    : Effect.void
+
 export const recent = Command.make(
   "recent",
   {
-    user: optionalText("user", "The private messages of this user instead of the public ones."),
+    ...scope,
     limit: limit.pipe(Options.optional),
     ...common,
   },
-  ({ user, limit: most, ...options }) =>
+  ({ user, channel, limit: most, ...options }) =>
     Effect.gen(function* () {
+      yield* oneScope(user, channel)
       const messages = yield* withOperations(options, (operations) =>
-        operations.recent({ user: Option.getOrUndefined(user), limit: Option.getOrUndefined(most) }),
+        operations.recent({
+          user: Option.getOrUndefined(user),
+          channel: Option.getOrUndefined(channel),
+          limit: Option.getOrUndefined(most),
+        }),
       )
       yield* print(options.json, { messages }, () =>
         messages.length === 0 ? "No recent messages." : messageRows(messages, Option.isSome(user)),
       )
     }),
 ).pipe(Command.withDescription("Shows the recent messages, oldest first."))
+
+export const history = Command.make(
+  "history",
+  {
+    ...scope,
+    before: optionalText("before", "The page before this cursor, which another page has named."),
+    after: optionalText("after", "The page after this cursor."),
+    limit: limit.pipe(Options.withDefault(50)),
+    ...common,
+  },
+  ({ user, channel, before, after, limit: most, ...options }) =>
+    Effect.gen(function* () {
+      yield* oneScope(user, channel)
+      const page = yield* withOperations(options, (operations) =>
+        operations.history({ limit: most, ...present({ user, channel, before, after }) }),
+      )
+      yield* print(options.json, page, () =>
+        [
+          page.messages.length === 0 ? "No messages." : messageRows(page.messages, Option.isSome(user)),
+          ...(page.previous === undefined ? [] : [`Older ones: --before ${page.previous}`]),
+          ...(page.next === undefined ? [] : [`Newer ones: --after ${page.next}`]),
+        ].join("\n"),
+      )
+    }),
+).pipe(Command.withDescription("Shows messages page by page, queued and stored ones, oldest first."))
 
 const clear = Command.make(
   "clear",
