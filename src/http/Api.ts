@@ -17,6 +17,7 @@ import {
 import { QuarantineStatus } from "../domain/Quarantine.ts"
 import { RateLimitSettings } from "../domain/RateLimit.ts"
 import { errorAnswers as error } from "./ErrorAnswers.ts"
+import { events } from "./EventsApi.ts"
 import {
   IntegerParameter,
   QuarantineStatusParameter,
@@ -383,6 +384,7 @@ export class Api extends HttpApi.make("chat-cache")
   .add(deletion)
   .add(operation)
   .add(quarantine)
+  .add(events)
   .add(health)
   .add(metrics)
   .addError(error.InvalidRequest)

@@ -10,8 +10,9 @@ import * as http from "node:http"
 import type { ChatCache } from "../services/ChatCache.ts"
 import { answerErrors } from "./answerErrors.ts"
 import { Api } from "./Api.ts"
-import type { Guard } from "./Guard.ts"
 import * as Deletion from "./Deletion.ts"
+import * as Events from "./Events.ts"
+import type { Guard } from "./Guard.ts"
 import * as Health from "./Health.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Operation from "./Operation.ts"
@@ -61,22 +62,27 @@ const exactRoutes = HttpRouter.setRouterConfig({
   maxParamLength: http.maxHeaderSize,
 })
 
-const groups = Layer.mergeAll(
-  Publishing.layer,
-  Recent.layer,
-  Deletion.layer,
-  Operation.layer,
-  Quarantine.layer,
-  Health.layer,
-  Metrics.layer,
-)
+const groups = (events: Events.EventsOptions) =>
+  Layer.mergeAll(
+    Publishing.layer,
+    Recent.layer,
+    Deletion.layer,
+    Operation.layer,
+    Quarantine.layer,
+    Events.layer(events),
+    Health.layer,
+    Metrics.layer,
+  )
 
 /** The routes, served by the HTTP server, for whom the guard lets in. */
-export const layer = (guard: Guard): Layer.Layer<never, never, HttpServer.HttpServer | ChatCache> =>
+export const layer = (
+  guard: Guard,
+  events: Events.EventsOptions,
+): Layer.Layer<never, never, HttpServer.HttpServer | ChatCache> =>
   HttpApiBuilder.serve().pipe(
     Layer.provide(HttpApiBuilder.middleware(around(guard))),
     Layer.provide(HttpApiBuilder.api(Api)),
-    Layer.provide(groups),
+    Layer.provide(groups(events)),
     Layer.provide(exactRoutes),
     Layer.provide(HttpServer.layerContext),
     // A span costs a quarter of a request's time, also when nobody collects spans.

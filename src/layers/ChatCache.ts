@@ -32,6 +32,7 @@ import * as FlusherLayer from "./Flusher.ts"
 import * as FlushQueueValkey from "./FlushQueueValkey.ts"
 import { inOwnFiber } from "./inOwnFiber.ts"
 import * as InstanceLayer from "./Instance.ts"
+import * as JournalFollower from "./JournalFollower.ts"
 import * as JournalStateLayer from "./JournalState.ts"
 import * as Maintenance from "./Maintenance.ts"
 import { recentHits, recentMisses, undecodableRecentEntries } from "./Metrics.ts"
@@ -72,6 +73,7 @@ const make = Effect.gen(function* () {
   const cache = yield* MessageCache
   const deletion = yield* Deletion
   const flusher = yield* Flusher
+  const follower = yield* JournalFollower.make
   const instance = yield* Instance
   const journal = yield* EventJournal
   const publisher = yield* Publisher
@@ -103,6 +105,7 @@ const make = Effect.gen(function* () {
           Effect.timeout(Duration.times(shutdownTimeout, shutdownShares.lastEvent)),
           Effect.catchAll((error) => Effect.logWarning(`The end could not be journalled: ${error.message}`)),
         )
+      yield* follower.end
       return reports
     }).pipe(inOwnFiber, Effect.withSpan("ChatCache.shutdown")),
   )
@@ -151,6 +154,7 @@ const make = Effect.gen(function* () {
           ),
         ]),
       ),
+    followEvents: (after = 0) => follower.follow(after),
     shutdown,
   })
 })

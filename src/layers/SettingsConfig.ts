@@ -21,7 +21,8 @@ const positiveDuration = (name: string) =>
     }),
   )
 
-const listOf = (name: string) =>
+/** Separated by commas. */
+export const listOf = (name: string) =>
   Config.string(name).pipe(
     Config.map((text) =>
       text
