@@ -11,6 +11,7 @@ import type { ChatCache } from "../services/ChatCache.ts"
 import { answerErrors } from "./answerErrors.ts"
 import { Api } from "./Api.ts"
 import * as Deletion from "./Deletion.ts"
+import * as Documentation from "./Documentation.ts"
 import * as Events from "./Events.ts"
 import type { Guard } from "./Guard.ts"
 import * as Health from "./Health.ts"
@@ -47,7 +48,9 @@ const around =
       const request = Context.unsafeGet(fiber.currentContext, HttpServerRequest)
       const refusal = guard(NodeHttpServerRequest.toIncomingMessage(request))
       const app = answerErrors(
-        refusal === undefined ? withoutPathParameters(request, routes) : Effect.fail(refusal),
+        refusal === undefined
+          ? Documentation.withPolicy(request, withoutPathParameters(request, routes))
+          : Effect.fail(refusal),
       )
       return LogLevel.lessThanEqual(fiber.getFiberRef(FiberRef.currentMinimumLogLevel), LogLevel.Debug)
         ? logRequest(request, app)
@@ -83,6 +86,7 @@ export const layer = (
     Layer.provide(HttpApiBuilder.middleware(around(guard))),
     Layer.provide(HttpApiBuilder.api(Api)),
     Layer.provide(groups(events)),
+    Layer.provide(Documentation.layer),
     Layer.provide(exactRoutes),
     Layer.provide(HttpServer.layerContext),
     // A span costs a quarter of a request's time, also when nobody collects spans.
