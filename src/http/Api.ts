@@ -310,6 +310,9 @@ export const QuarantineEntry = Schema.Struct({
 /** By ascending id. The id of the last one is the `after` of the next page. */
 export const QuarantineEntries = Schema.Struct({ entries: Schema.Array(QuarantineEntry) })
 
+/** No body at all: the message is replayed as it was. */
+const NoCorrection = Schema.Undefined.annotations({ jsonSchema: { type: "null" } })
+
 const QuarantinePath = Schema.Struct({ id: IntegerParameter(1) })
 
 const quarantine = HttpApiGroup.make("quarantine")
@@ -335,8 +338,7 @@ const quarantine = HttpApiGroup.make("quarantine")
   .add(
     HttpApiEndpoint.post("replay", "/quarantine/:id/replay")
       .setPath(QuarantinePath)
-      // A correction. Without a body the message is replayed as it was.
-      .setPayload(Schema.Union(PublicMessageDraft, PrivateMessageDraft))
+      .setPayload(Schema.Union(PublicMessageDraft, PrivateMessageDraft, NoCorrection))
       .addSuccess(QuarantineEntry)
       .addError(
         Schema.Union(

@@ -26,7 +26,11 @@ Besides what is listed with each operation, a path that is not here is answered 
 
 type Operation = OpenApi.OpenAPISpecOperation
 type Responses = Operation["responses"]
-type JsonSchema = { readonly $ref?: string; readonly anyOf?: ReadonlyArray<JsonSchema> }
+type JsonSchema = {
+  readonly $ref?: string
+  readonly type?: string
+  readonly anyOf?: ReadonlyArray<JsonSchema>
+}
 
 const nameOf = (schema: JsonSchema): string | undefined => schema.$ref?.split("/").at(-1)
 
@@ -78,16 +82,19 @@ const documentedResponses = (responses: Responses, text: OperationText | undefin
 const withoutKeys = (record: object, keys: ReadonlySet<string | undefined>) =>
   Object.fromEntries(Object.entries(record).filter(([key]) => !keys.has(key)))
 
-const documentedBody = ({ operationId, requestBody }: Operation, text: OperationText | undefined) => {
+const isNothing = (schema: JsonSchema): boolean => schema.type === "null"
+
+/** That there may be no body is not a schema of a body. */
+const documentedBody = ({ requestBody }: Operation, text: OperationText | undefined) => {
   if (requestBody === undefined) return {}
-  const content = Object.entries(requestBody.content).map(([type, media]) => [
-    type,
-    { ...media, example: text?.request },
-  ])
-  // A replay without a correction has no body.
-  return {
-    requestBody: { content: Object.fromEntries(content), required: operationId !== "quarantine.replay" },
-  }
+  const media = Object.entries(requestBody.content).map(([type, { schema }]) => {
+    const bodies = alternatives(schema as JsonSchema).filter((body) => !isNothing(body))
+    return [type, { schema: bodies.length === 1 ? bodies[0] : { anyOf: bodies }, example: text?.request }]
+  })
+  const required = !Object.values(requestBody.content).some(({ schema }) =>
+    alternatives(schema as JsonSchema).some(isNothing),
+  )
+  return { requestBody: { content: Object.fromEntries(media), required } }
 }
 
 const documentedOperation = (operation: Operation) => {
