@@ -75,7 +75,7 @@ const httpSettings = Config.all({
   // 0 takes any free port; the greeting says which.
   port: Config.integer("CHAT_CACHE_PORT").pipe(
     Config.validate({
-      message: "must be a port from 0 to 65535",
+      message: "CHAT_CACHE_PORT must be a port from 0 to 65535",
       validation: (port) => port >= 0 && port <= 65_535,
     }),
     Config.option,
@@ -83,7 +83,8 @@ const httpSettings = Config.all({
   apiToken: Config.option(Config.redacted("CHAT_CACHE_API_TOKEN")),
   allowedHosts: SettingsConfig.listOf("CHAT_CACHE_ALLOWED_HOSTS").pipe(
     Config.validate({
-      message: "must be names such as chat.example or chat.example:8443, separated by commas",
+      message:
+        "CHAT_CACHE_ALLOWED_HOSTS must be names such as chat.example or chat.example:8443, separated by commas",
       validation: (names) => names.every(Guard.isAllowedHost),
     }),
     Config.withDefault([]),

@@ -2,6 +2,7 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import type { Teardown } from "@effect/platform/Runtime"
 import { Cause, ConfigError, Effect, Exit, Layer, Logger, Option } from "effect"
 import * as Daemon from "./Daemon.ts"
+import * as FileConfigProvider from "./layers/FileConfigProvider.ts"
 
 /** Exit code of a configuration that the daemon does not start with, as in sysexits.h. */
 const EX_CONFIG = 78
@@ -34,7 +35,7 @@ const logger = Logger.replace(
   process.stderr.isTTY ? Logger.prettyLogger({ stderr: true }) : Logger.withConsoleError(Logger.jsonLogger),
 )
 
-Layer.launch(Daemon.layerConfig).pipe(
+Layer.launch(Layer.provide(Daemon.layerConfig, FileConfigProvider.layer(process.env))).pipe(
   Effect.onError(reportFailure),
   Effect.provide(logger),
   NodeRuntime.runMain({ teardown, disableErrorReporting: true, disablePrettyLogger: true }),

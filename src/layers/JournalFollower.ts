@@ -1,4 +1,4 @@
-import { Chunk, Deferred, Duration, Effect, FiberId, Option, Schedule, type Scope, Stream } from "effect"
+import { Chunk, Deferred, Duration, Effect, FiberId, type Option, Schedule, type Scope, Stream } from "effect"
 import type { StoreError, StoreMisconfigured } from "../domain/Errors.ts"
 import type { RecordedEvent } from "../domain/Event.ts"
 import { EventJournal } from "../services/EventJournal.ts"
