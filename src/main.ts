@@ -1,6 +1,6 @@
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import type { Teardown } from "@effect/platform/Runtime"
-import { Cause, ConfigError, Effect, Exit, Layer, Logger, Option } from "effect"
+import { Cause, Config, ConfigError, Effect, Exit, Layer, Logger, LogLevel, Option } from "effect"
 import * as Daemon from "./Daemon.ts"
 import * as FileConfigProvider from "./layers/FileConfigProvider.ts"
 
@@ -35,7 +35,20 @@ const logger = Logger.replace(
   process.stderr.isTTY ? Logger.prettyLogger({ stderr: true }) : Logger.withConsoleError(Logger.jsonLogger),
 )
 
-Layer.launch(Layer.provide(Daemon.layerConfig, FileConfigProvider.layer(process.env))).pipe(
+/** How much is told: `debug` has a line for each request. */
+const logLevel = Layer.unwrapEffect(
+  Effect.map(
+    Config.logLevel("CHAT_CACHE_LOG_LEVEL").pipe(Config.withDefault(LogLevel.Info)),
+    Logger.minimumLogLevel,
+  ),
+)
+
+const daemon = Daemon.layerConfig.pipe(
+  Layer.provide(logLevel),
+  Layer.provide(FileConfigProvider.layer(process.env)),
+)
+
+Layer.launch(daemon).pipe(
   Effect.onError(reportFailure),
   Effect.provide(logger),
   NodeRuntime.runMain({ teardown, disableErrorReporting: true, disablePrettyLogger: true }),

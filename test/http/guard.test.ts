@@ -183,6 +183,8 @@ describe("the token", () => {
         ["POST", "/private-messages"],
         ["POST", "/messages/batch"],
         ["POST", "/private-messages/batch"],
+        ["DELETE", "/messages/1"],
+        ["DELETE", "/private-messages/1"],
         ["GET", "/messages/recent"],
         ["GET", "/private-messages/recent/1"],
         ["DELETE", "/private-messages/recent/1"],

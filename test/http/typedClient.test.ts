@@ -3,6 +3,7 @@ import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as HttpApi from "@effect/platform/HttpApi"
 import { assert, describe, it } from "@effect/vitest"
 import { Chunk, Effect, Fiber, Redacted, Ref, Stream } from "effect"
+import { readFile } from "node:fs/promises"
 import { createServer, type IncomingMessage, type Server } from "node:http"
 import type { AddressInfo } from "node:net"
 import { json } from "node:stream/consumers"
@@ -54,7 +55,7 @@ describe("the client", () => {
   test(
     "publishes and reads",
     Effect.gen(function* () {
-      const { publishing, recent } = yield* makeClient()
+      const { deletion, publishing, recent } = yield* makeClient()
       const published = yield* publishing.publish({ payload: publicDraft({ message_id }) as never })
       assert.deepInclude(published, { cache_id: 1, message_id })
       yield* publishing.publishPrivate({ payload: privateDraft() })
@@ -69,6 +70,10 @@ describe("the client", () => {
         messages.map(({ cache_id }) => cache_id),
         [2, 3],
       )
+      yield* deletion.delete({ path: { message_id } })
+      yield* deletion.deletePrivate({ path: { message_id } })
+      const noId = yield* Effect.flip(deletion.delete({ path: { message_id: "1" } }))
+      assert.strictEqual(noId._tag, "InvalidMessageId")
       const path = { user_id: "1" }
       assert.strictEqual((yield* recent.recentPrivate({ path, urlParams: {} })).messages.length, 2)
       assert.deepStrictEqual(yield* recent.clearPrivate({ path }), { deleted: 1 })
@@ -81,7 +86,13 @@ describe("the client", () => {
     Effect.gen(function* () {
       const { health, operation } = yield* makeClient()
       const flushed = yield* operation.flush({})
-      assert.deepStrictEqual(flushed.public, { persisted: 0, duplicates: 0, quarantined: 0, remaining: 0 })
+      assert.deepStrictEqual(flushed.public, {
+        persisted: 0,
+        duplicates: 0,
+        quarantined: 0,
+        deleted: 0,
+        remaining: 0,
+      })
       const payload = { message_limit: 3, window_seconds: 9 }
       assert.deepStrictEqual(yield* operation.updateRateLimit({ payload }), payload)
       assert.deepStrictEqual(yield* operation.rateLimit({}), payload)
@@ -220,6 +231,26 @@ describe("the client", () => {
       }
     }).pipe(Effect.provide(FetchHttpClient.layer), Effect.runPromise)
   })
+})
+
+it("the client loads nothing of the daemon", async () => {
+  const source = new URL("../../src/", import.meta.url)
+  const loaded = new Set<string>()
+  const load = async (file: URL): Promise<void> => {
+    if (loaded.has(file.href)) return
+    loaded.add(file.href)
+    const text = await readFile(file, "utf8")
+    const imports = [...text.matchAll(/^(?:import|export)(?! type)[^"]*from "([^"]+)"/gm)].map(
+      ([, name]) => name!,
+    )
+    for (const name of imports) {
+      assert.notMatch(name, /^node:|iovalkey|slonik|^pg$|platform-node/, file.href)
+      if (name.startsWith(".")) await load(new URL(name, file))
+    }
+  }
+  await load(new URL("client.ts", source))
+  for (const href of loaded) assert.notMatch(href, /\/src\/(?:layers|services)\//)
+  assert.isAbove(loaded.size, 5)
 })
 
 type Reply =

@@ -10,6 +10,11 @@ export const errorExamples: {
   readonly [Tag in ErrorAnswer["_tag"]]: Extract<ErrorAnswer, { readonly _tag: Tag }>
 } = {
   InvalidMessage: new Domain.InvalidMessage({ problems }),
+  InvalidMessageId: new Domain.InvalidMessageId({
+    problems: [
+      { field: "message_id", problem: "must be a UUID such as 0199c1c3-7a3e-7c55-9d2b-6f2a3f0c9d11" },
+    ],
+  }),
   InvalidRateLimitSettings: new Domain.InvalidRateLimitSettings({
     problems: [{ field: "message_limit", problem: "must be an integer from 1 to 1000000000" }],
   }),

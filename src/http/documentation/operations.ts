@@ -42,7 +42,7 @@ const quarantineEntry = {
   resolved_at: null,
 }
 
-const flushReport = { persisted: 120, duplicates: 0, quarantined: 0, remaining: 0 }
+const flushReport = { persisted: 120, duplicates: 0, quarantined: 0, deleted: 0, remaining: 0 }
 
 const queueStatus = {
   length: 12,
@@ -51,6 +51,7 @@ const queueStatus = {
   persisted: 5120,
   duplicates: 0,
   quarantined: 1,
+  deleted: 0,
   quarantine: { open: 1, replayed: 0, discarded: 0 },
   outages: 0,
   reseeds: 0,
@@ -61,6 +62,7 @@ const queueStatus = {
     persisted: 120,
     duplicates: 0,
     quarantined: 0,
+    deleted: 0,
     duration_ms: 14.2,
   },
   problem: null,
@@ -90,6 +92,15 @@ export const operations: Readonly<Record<string, OperationText>> = {
     description: inBatch,
     request: { messages: [privateDraft, privateDraft] },
     response: results,
+  },
+  "deletion.delete": {
+    summary: "Delete a public message",
+    description:
+      "Gone from the cache, the queue and the table, for good: publishing the same `message_id` again stores nothing.",
+  },
+  "deletion.deletePrivate": {
+    summary: "Delete a private message",
+    description: "Gone from the caches, the queue and the table, for good.",
   },
   "recent.recent": {
     summary: "Read the newest public messages",
@@ -197,6 +208,7 @@ data: {"position":32,"recorded_at":"${authored_at}","event":{"_tag":"FlushRecove
 
 export const groups: Readonly<Record<string, string>> = {
   publishing: "Handing messages over.",
+  deletion: "Taking a message back.",
   recent: "Reading what was said lately.",
   operation: "Running chat-cache.",
   quarantine: "Messages that could not be stored, each with its reason and its bytes.",
