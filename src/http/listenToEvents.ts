@@ -20,7 +20,7 @@ const EventsError = Schema.Union(
 )
 export type EventsError = typeof EventsError.Type
 
-const decodeError = Schema.decodeUnknown(EventsError)
+const decodeError = Schema.decodeUnknown(Schema.parseJson(EventsError))
 const decodeErrorData = Schema.decodeUnknown(Schema.parseJson(error.StoreMisconfigured))
 const decodeData = Schema.decodeUnknownEither(EventData)
 
@@ -35,8 +35,8 @@ const misread = (response: HttpClientResponse) => (cause: unknown) =>
   new ResponseError({ request: response.request, response, reason: "Decode", cause })
 
 const refusal = (response: HttpClientResponse): Effect.Effect<never, ListenError> =>
-  response.json.pipe(
-    Effect.flatMap(decodeError),
+  response.arrayBuffer.pipe(
+    Effect.flatMap((bytes) => decodeError(new TextDecoder().decode(bytes))),
     Effect.catchTag("ParseError", (cause) => Effect.fail(misread(response)(cause))),
     Effect.flatMap(Effect.fail),
   )

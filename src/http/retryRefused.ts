@@ -26,7 +26,8 @@ const ErrorBody = Schema.Struct({
   _tag: Schema.String,
   execution: Schema.optional(Schema.String),
 })
-const decodeError = Schema.decodeUnknownEither(ErrorBody)
+const decodeError = Schema.decodeUnknownEither(Schema.parseJson(ErrorBody))
+const utf8 = new TextDecoder()
 const decodeJson = Schema.decodeUnknownEither(Schema.parseJson())
 
 const idempotent: ReadonlySet<string> = new Set(["GET", "HEAD", "PUT", "DELETE"])
@@ -37,7 +38,7 @@ const hasMessageId = (message: unknown): boolean => Predicate.hasProperty(messag
 const isRepeatable = ({ body, method }: HttpClientRequest): boolean => {
   if (idempotent.has(method)) return true
   if (body._tag !== "Uint8Array") return false
-  const content = Either.getOrUndefined(decodeJson(new TextDecoder().decode(body.body)))
+  const content = Either.getOrUndefined(decodeJson(utf8.decode(body.body)))
   return Predicate.hasProperty(content, "messages") && Array.isArray(content.messages)
     ? content.messages.every(hasMessageId)
     : hasMessageId(content)
@@ -48,7 +49,8 @@ const waitOf = (request: HttpClientRequest, response: HttpClientResponse) =>
   Effect.gen(function* () {
     const seconds = Number(response.headers["retry-after"])
     if (response.status !== 503 || !(seconds >= 0)) return undefined
-    const body = decodeError(yield* response.json)
+    // As bytes, which is how the body is read once more where it is decoded: one cannot be had both as text and as bytes.
+    const body = decodeError(utf8.decode(yield* response.arrayBuffer))
     if (Either.isLeft(body)) return undefined
     const { _tag, execution } = body.right
     const wasRefused = refusals.has(_tag) || execution === "refused"

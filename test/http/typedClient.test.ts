@@ -2,7 +2,7 @@
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as HttpApi from "@effect/platform/HttpApi"
 import { assert, describe, it } from "@effect/vitest"
-import { Chunk, Effect, Fiber, Redacted, Ref, Stream } from "effect"
+import { Chunk, Effect, Either, Fiber, Redacted, Ref, Stream } from "effect"
 import { readFile } from "node:fs/promises"
 import { createServer, type IncomingMessage, type Server } from "node:http"
 import type { AddressInfo } from "node:net"
@@ -335,10 +335,13 @@ describe("a request that fails", () => {
     it.scopedLive(`${title}: ${replies.length} replies, ${expected} requests`, () =>
       Effect.gen(function* () {
         const { client, requests } = yield* scripted(replies)
-        const outcome = yield* Effect.exit(client.publishing.publish({ payload }))
+        const outcome = yield* Effect.either(client.publishing.publish({ payload }))
         assert.strictEqual(requests.length, expected)
-        const lastReply = replies[Math.min(expected, replies.length) - 1]
-        assert.strictEqual(outcome._tag, lastReply === accepted ? "Success" : "Failure")
+        const last = replies[Math.min(expected, replies.length) - 1]!
+        const tag = Either.match(outcome, { onLeft: ({ _tag }) => _tag, onRight: () => "accepted" })
+        const told =
+          last === "cut" ? "RequestError" : ((last.body as { readonly _tag?: string })._tag ?? "accepted")
+        assert.strictEqual(tag, told)
         for (const { body } of requests) assert.deepStrictEqual(body, payload)
       }),
     )
@@ -357,6 +360,21 @@ describe("a request that fails", () => {
         yield* Effect.exit(client.publishing.publishBatch({ payload: { messages } }))
         assert.strictEqual(requests.length, expected)
       }
+    }),
+  )
+
+  it.scopedLive("to follow the events is told as the error that it is", () =>
+    Effect.gen(function* () {
+      const { client, requests } = yield* scripted([
+        {
+          status: 503,
+          headers: soon,
+          body: { _tag: "TooManyListeners", maximum: 1, message: "x" },
+        },
+      ])
+      const error = yield* Effect.flip(Stream.runDrain(client.followEvents()))
+      assert.strictEqual(error._tag, "TooManyListeners")
+      assert.strictEqual(requests.length, 4)
     }),
   )
 
