@@ -200,6 +200,7 @@ describe("the token", () => {
         ["HEAD", "/events"],
         ["GET", "/openapi.json"],
         ["HEAD", "/docs"],
+        ["HEAD", "/metrics"],
         ["GET", "/nowhere"],
         ["PUT", "/health"],
         ["GET", "//health/live"],

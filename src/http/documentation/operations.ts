@@ -193,6 +193,11 @@ data: {"position":32,"recorded_at":"${authored_at}","event":{"_tag":"FlushRecove
 
 `,
   },
+  "metrics.metrics": {
+    summary: "Read the metrics",
+    description: "In the text format of Prometheus.",
+    response: "# HELP chat_cache_queue_length Messages in the queue.\n",
+  },
   "health.live": {
     summary: "Ask whether the process lives",
     description: "Needs no token.",
@@ -213,5 +218,6 @@ export const groups: Readonly<Record<string, string>> = {
   operation: "Running chat-cache.",
   quarantine: "Messages that could not be stored, each with its reason and its bytes.",
   events: "What has happened, in the order in which it did.",
+  metrics: "For Prometheus.",
   health: "For load balancers and supervisors.",
 }
