@@ -135,7 +135,8 @@ it.scopedLive(
       assert.include((yield* send("GET", "/messages/recent")).text, canaries.text)
       assert.include((yield* send("GET", "/private-messages/recent/2")).text, canaries.privateText)
       yield* send("POST", "/flush")
-      for (const path of ["/status", "/rate-limit", "/metrics", "/openapi.json", "/docs"]) yield* send("GET", path)
+      for (const path of ["/status", "/rate-limit", "/metrics", "/openapi.json", "/docs"])
+        yield* send("GET", path)
 
       // Who may not, and what is no request.
       assert.strictEqual((yield* send("GET", "/status", { token: canaries.guess })).status, 401)

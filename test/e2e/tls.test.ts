@@ -119,103 +119,112 @@ const readiness = (url: string) =>
 const problemsOf = (url: string) => Effect.map(readiness(url), ({ problems }) => problems.join(" ") as string)
 
 describe("TLS", () => {
-  it.scopedLive("to both servers, whose certificates an authority of one's own has signed", () =>
-    Effect.gen(function* () {
-      const folder = yield* directory
-      const authority = yield* makeAuthority("Ours")
-      const ca = yield* write(path.join(folder, "ca.crt"), authority.certificate)
-      const certificate = yield* authority.issue(["localhost", "127.0.0.1"])
-      const port = yield* valkeyWithTls(certificate)
-      yield* enableTls(certificate)
-      for (const host of ["localhost", "127.0.0.1"]) {
-        const valkeyUrl = yield* write(
-          path.join(folder, "VALKEY_URL"),
-          `valkeys://:password@${host}:${port}\n`,
-        )
-        const daemon = yield* Daemon.start({
+  it.scopedLive(
+    "to both servers, whose certificates an authority of one's own has signed",
+    () =>
+      Effect.gen(function* () {
+        const folder = yield* directory
+        const authority = yield* makeAuthority("Ours")
+        const ca = yield* write(path.join(folder, "ca.crt"), authority.certificate)
+        const certificate = yield* authority.issue(["localhost", "127.0.0.1"])
+        const port = yield* valkeyWithTls(certificate)
+        yield* enableTls(certificate)
+        for (const host of ["localhost", "127.0.0.1"]) {
+          const valkeyUrl = yield* write(
+            path.join(folder, "VALKEY_URL"),
+            `valkeys://:password@${host}:${port}\n`,
+          )
+          const daemon = yield* Daemon.start({
+            environment: {
+              VALKEY_URL: undefined,
+              VALKEY_URL_FILE: valkeyUrl,
+              CHAT_CACHE_VALKEY_CA_FILE: ca,
+              DATABASE_URL: yield* postgresUrl(host, { sslmode: "verify-full", sslrootcert: ca }),
+            },
+          })
+          yield* eventually(
+            `it is ready on ${host}`,
+            Effect.map(readiness(daemon.url), ({ status }) => status === "ok"),
+          )
+          yield* Daemon.request("POST", `${daemon.url}/messages`, message)
+          const { body } = yield* Daemon.request("POST", `${daemon.url}/flush`)
+          assert.strictEqual(body.public.persisted, 1)
+          const { url } = yield* ControlledPostgres
+          const encrypted = yield* query(
+            url,
+            "SELECT bool_and(ssl) AS all FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = 'chat-cache'",
+          )
+          assert.deepStrictEqual(encrypted, [{ all: true }])
+        }
+      }).pipe(Effect.provide(Layer.merge(controlledPostgres, valkeyShared))),
+    90_000,
+  )
+
+  it.scopedLive(
+    "is refused to servers that somebody else has signed, and it is said what to do",
+    () =>
+      Effect.gen(function* () {
+        const folder = yield* directory
+        const ours = yield* makeAuthority("Ours")
+        const theirs = yield* makeAuthority("Theirs")
+        const ca = yield* write(path.join(folder, "ca.crt"), ours.certificate)
+        const certificate = yield* theirs.issue(["localhost"])
+        const port = yield* valkeyWithTls(certificate)
+        yield* enableTls(certificate)
+        const { url } = yield* Daemon.start({
           environment: {
-            VALKEY_URL: undefined,
-            VALKEY_URL_FILE: valkeyUrl,
+            VALKEY_URL: `valkeys://:password@localhost:${port}`,
             CHAT_CACHE_VALKEY_CA_FILE: ca,
-            DATABASE_URL: yield* postgresUrl(host, { sslmode: "verify-full", sslrootcert: ca }),
+            DATABASE_URL: yield* postgresUrl("localhost", { sslmode: "verify-full", sslrootcert: ca }),
           },
         })
         yield* eventually(
-          `it is ready on ${host}`,
-          Effect.map(readiness(daemon.url), ({ status }) => status === "ok"),
-        )
-        yield* Daemon.request("POST", `${daemon.url}/messages`, message)
-        const { body } = yield* Daemon.request("POST", `${daemon.url}/flush`)
-        assert.strictEqual(body.public.persisted, 1)
-        const { url } = yield* ControlledPostgres
-        const encrypted = yield* query(
-          url,
-          "SELECT bool_and(ssl) AS all FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = 'chat-cache'",
-        )
-        assert.deepStrictEqual(encrypted, [{ all: true }])
-      }
-    }).pipe(Effect.provide(Layer.merge(controlledPostgres, valkeyShared))),
-  )
-
-  it.scopedLive("is refused to servers that somebody else has signed, and it is said what to do", () =>
-    Effect.gen(function* () {
-      const folder = yield* directory
-      const ours = yield* makeAuthority("Ours")
-      const theirs = yield* makeAuthority("Theirs")
-      const ca = yield* write(path.join(folder, "ca.crt"), ours.certificate)
-      const certificate = yield* theirs.issue(["localhost"])
-      const port = yield* valkeyWithTls(certificate)
-      yield* enableTls(certificate)
-      const { url } = yield* Daemon.start({
-        environment: {
-          VALKEY_URL: `valkeys://:password@localhost:${port}`,
-          CHAT_CACHE_VALKEY_CA_FILE: ca,
-          DATABASE_URL: yield* postgresUrl("localhost", { sslmode: "verify-full", sslrootcert: ca }),
-        },
-      })
-      yield* eventually(
-        "it says so of both",
-        Effect.map(problemsOf(url), (problems) =>
-          ["CHAT_CACHE_VALKEY_CA_FILE", "sslrootcert=<file> in DATABASE_URL"].every((name) =>
-            problems.includes(`name the authority that signed it with ${name}`),
+          "it says so of both",
+          Effect.map(problemsOf(url), (problems) =>
+            ["CHAT_CACHE_VALKEY_CA_FILE", "sslrootcert=<file> in DATABASE_URL"].every((name) =>
+              problems.includes(`name the authority that signed it with ${name}`),
+            ),
           ),
-        ),
-      )
-      const refused = yield* Daemon.request("POST", `${url}/messages`, message)
-      assert.strictEqual(refused.status, 503)
-      assert.strictEqual(refused.body.execution, "refused")
-    }).pipe(Effect.provide(Layer.merge(controlledPostgres, valkeyShared))),
+        )
+        const refused = yield* Daemon.request("POST", `${url}/messages`, message)
+        assert.strictEqual(refused.status, 503)
+        assert.strictEqual(refused.body.execution, "refused")
+      }).pipe(Effect.provide(Layer.merge(controlledPostgres, valkeyShared))),
+    90_000,
   )
 
-  it.scopedLive("is refused to servers of another name, and where there is none", () =>
-    Effect.gen(function* () {
-      const folder = yield* directory
-      const authority = yield* makeAuthority("Ours")
-      const ca = yield* write(path.join(folder, "ca.crt"), authority.certificate)
-      const certificate = yield* authority.issue(["valkey.example"])
-      const port = yield* valkeyWithTls(certificate)
-      yield* enableTls(certificate)
-      const { url } = yield* Daemon.start({
-        environment: {
-          VALKEY_URL: `valkeys://:password@localhost:${port}`,
-          CHAT_CACHE_VALKEY_CA_FILE: ca,
-          DATABASE_URL: yield* postgresUrl("localhost", { sslmode: "verify-full", sslrootcert: ca }),
-        },
-      })
-      yield* eventually(
-        "it says so of both",
-        Effect.map(problemsOf(url), (problems) => problems.split("is for another name").length === 3),
-      )
-      const shared = new URL(inject("valkeyUrl"))
-      shared.protocol = "valkeys:"
-      const plain = yield* Daemon.start({
-        environment: {
-          VALKEY_URL: `valkeys://localhost:${shared.port}`,
-          CHAT_CACHE_VALKEY_CA_FILE: ca,
-        },
-      })
-      assert.match(yield* problemsOf(plain.url), /Valkey at localhost:\d+ cannot be reached/)
-    }).pipe(Effect.provide(Layer.merge(controlledPostgres, valkeyShared))),
+  it.scopedLive(
+    "is refused to servers of another name, and where there is none",
+    () =>
+      Effect.gen(function* () {
+        const folder = yield* directory
+        const authority = yield* makeAuthority("Ours")
+        const ca = yield* write(path.join(folder, "ca.crt"), authority.certificate)
+        const certificate = yield* authority.issue(["valkey.example"])
+        const port = yield* valkeyWithTls(certificate)
+        yield* enableTls(certificate)
+        const { url } = yield* Daemon.start({
+          environment: {
+            VALKEY_URL: `valkeys://:password@localhost:${port}`,
+            CHAT_CACHE_VALKEY_CA_FILE: ca,
+            DATABASE_URL: yield* postgresUrl("localhost", { sslmode: "verify-full", sslrootcert: ca }),
+          },
+        })
+        yield* eventually(
+          "it says so of both",
+          Effect.map(problemsOf(url), (problems) => problems.split("is for another name").length === 3),
+        )
+        const shared = new URL(inject("valkeyUrl"))
+        shared.protocol = "valkeys:"
+        const plain = yield* Daemon.start({
+          environment: {
+            VALKEY_URL: `valkeys://localhost:${shared.port}`,
+            CHAT_CACHE_VALKEY_CA_FILE: ca,
+          },
+        })
+        assert.match(yield* problemsOf(plain.url), /Valkey at localhost:\d+ cannot be reached/)
+      }).pipe(Effect.provide(Layer.merge(controlledPostgres, valkeyShared))),
+    90_000,
   )
 })
 
