@@ -1,5 +1,6 @@
 import { Config, Console, Data, Duration, Effect, Layer, Option } from "effect"
 import { queueNames } from "./domain/Message.ts"
+import * as Guard from "./http/Guard.ts"
 import * as Http from "./http/Server.ts"
 import * as ChatCacheLayer from "./layers/ChatCache.ts"
 import * as ServersConfig from "./layers/ServersConfig.ts"
@@ -74,12 +75,20 @@ const httpSettings = Config.all({
   // 0 takes any free port; the greeting says which.
   port: Config.integer("CHAT_CACHE_PORT").pipe(
     Config.validate({
-      message: "must be a port from 0 to 65535",
+      message: "CHAT_CACHE_PORT must be a port from 0 to 65535",
       validation: (port) => port >= 0 && port <= 65_535,
     }),
     Config.option,
   ),
   apiToken: Config.option(Config.redacted("CHAT_CACHE_API_TOKEN")),
+  allowedHosts: SettingsConfig.listOf("CHAT_CACHE_ALLOWED_HOSTS").pipe(
+    Config.validate({
+      message:
+        "CHAT_CACHE_ALLOWED_HOSTS must be names such as chat.example or chat.example:8443, separated by commas",
+      validation: (names) => names.every(Guard.isAllowedHost),
+    }),
+    Config.withDefault([]),
+  ),
 })
 
 /** A port that nobody asked for must not stop whoever tries the daemon out; one that was asked for is taken or refused. */

@@ -1,7 +1,8 @@
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import type { Teardown } from "@effect/platform/Runtime"
-import { Cause, ConfigError, Effect, Exit, Layer, Logger, LogLevel, Option } from "effect"
+import { Cause, Config, ConfigError, Effect, Exit, Layer, Logger, LogLevel, Option } from "effect"
 import * as Daemon from "./Daemon.ts"
+import * as FileConfigProvider from "./layers/FileConfigProvider.ts"
 
 /** Exit code of a configuration that the daemon does not start with, as in sysexits.h. */
 const EX_CONFIG = 78
@@ -34,11 +35,24 @@ const logger = Logger.replace(
   process.stderr.isTTY ? Logger.prettyLogger({ stderr: true }) : Logger.withConsoleError(Logger.jsonLogger),
 )
 
+/** How much is told, unless the caller says: `debug` has a line for each request. */
+const configuredLogLevel = Config.logLevel("CHAT_CACHE_LOG_LEVEL").pipe(Config.withDefault(LogLevel.Info))
+
 /** Runs the daemon as this process, until a signal or a failure ends it. */
-export const run = (minimumLogLevel: LogLevel.LogLevel = LogLevel.Info): void =>
-  Layer.launch(Daemon.layerConfig).pipe(
+export const run = (minimumLogLevel?: LogLevel.LogLevel): void => {
+  const logLevel = Layer.unwrapEffect(
+    Effect.map(
+      minimumLogLevel === undefined ? configuredLogLevel : Effect.succeed(minimumLogLevel),
+      Logger.minimumLogLevel,
+    ),
+  )
+  const daemon = Daemon.layerConfig.pipe(
+    Layer.provide(logLevel),
+    Layer.provide(FileConfigProvider.layer(process.env)),
+  )
+  Layer.launch(daemon).pipe(
     Effect.onError(reportFailure),
     Effect.provide(logger),
-    Logger.withMinimumLogLevel(minimumLogLevel),
     NodeRuntime.runMain({ teardown, disableErrorReporting: true, disablePrettyLogger: true }),
   )
+}

@@ -9,6 +9,7 @@ import {
   Cause,
   Chunk,
   Duration,
+  Config,
   Effect,
   Either,
   Layer,
@@ -24,7 +25,6 @@ import { type CachedMessage, PrivateMessageDraft, PublicMessageDraft } from "../
 import { decodeWithProblems, type Problem } from "../domain/Validation.ts"
 import { Api, QuarantineEntry } from "../http/Api.ts"
 import { type ErrorAnswer, errorAnswers, isErrorAnswer } from "../http/ErrorAnswers.ts"
-import { apiToken } from "./apiToken.ts"
 import { DaemonUnreachable, UnexpectedAnswer } from "./Errors.ts"
 import { type OperationError, Operations } from "./Operations.ts"
 
@@ -99,7 +99,7 @@ const given = <Fields extends object>(fields: Fields) =>
 
 const make = (url: string) =>
   Effect.gen(function* () {
-    const token = yield* apiToken
+    const token = yield* Config.option(Config.redacted("CHAT_CACHE_API_TOKEN"))
     const authorize = Option.match(token, {
       onNone: () => (request: HttpClientRequest.HttpClientRequest) => request,
       onSome: (secret) => HttpClientRequest.bearerToken(Redacted.value(secret)),

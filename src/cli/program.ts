@@ -3,6 +3,7 @@ import * as Command from "@effect/cli/Command"
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, Exit, Layer, Logger } from "effect"
+import * as FileConfigProvider from "../layers/FileConfigProvider.ts"
 import { version } from "../layers/version.ts"
 import { deleteCommand, history, privateCaches, recent, send } from "./commands/messages.ts"
 import { events, flush, rateLimit, status } from "./commands/operation.ts"
@@ -71,6 +72,7 @@ Effect.flatMap(console, (ours) => run(process.argv).pipe(Console.withConsole(our
     Layer.mergeAll(
       NodeContext.layer,
       CliConfig.layer({ isCaseSensitive: true }),
+      FileConfigProvider.layer(process.env),
       Logger.replace(Logger.defaultLogger, Logger.withConsoleError(Logger.stringLogger)),
     ),
   ),

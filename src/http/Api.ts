@@ -17,6 +17,7 @@ import {
 import { QuarantineStatus } from "../domain/Quarantine.ts"
 import { RateLimitSettings } from "../domain/RateLimit.ts"
 import { errorAnswers as error } from "./ErrorAnswers.ts"
+import { events } from "./EventsApi.ts"
 import { history } from "./HistoryApi.ts"
 import {
   ChannelParameter,
@@ -312,6 +313,9 @@ export const QuarantineEntry = Schema.Struct({
 /** By ascending id. The id of the last one is the `after` of the next page. */
 export const QuarantineEntries = Schema.Struct({ entries: Schema.Array(QuarantineEntry) })
 
+/** No body at all: the message is replayed as it was. */
+const NoCorrection = Schema.Undefined.annotations({ jsonSchema: { type: "null" } })
+
 const QuarantinePath = Schema.Struct({ id: IntegerParameter(1) })
 
 const quarantine = HttpApiGroup.make("quarantine")
@@ -337,8 +341,7 @@ const quarantine = HttpApiGroup.make("quarantine")
   .add(
     HttpApiEndpoint.post("replay", "/quarantine/:id/replay")
       .setPath(QuarantinePath)
-      // A correction. Without a body the message is replayed as it was.
-      .setPayload(Schema.Union(PublicMessageDraft, PrivateMessageDraft))
+      .setPayload(Schema.Union(PublicMessageDraft, PrivateMessageDraft, NoCorrection))
       .addSuccess(QuarantineEntry)
       .addError(
         Schema.Union(
@@ -398,6 +401,7 @@ export class Api extends HttpApi.make("chat-cache")
   .add(operation)
   .add(quarantine)
   .add(journal)
+  .add(events)
   .add(health)
   .add(metrics)
   .addError(error.InvalidRequest)

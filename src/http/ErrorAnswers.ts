@@ -40,6 +40,7 @@ export const errorAnswers = {
   UnsupportedMediaType: answer(Http.UnsupportedMediaType, 415),
   MisdirectedRequest: answer(Http.MisdirectedRequest, 421),
   TooManyUploads: answer(Http.TooManyUploads, 503),
+  TooManyListeners: answer(Http.TooManyListeners, 503),
   InternalError: answer(Http.InternalError, 500),
 }
 
@@ -72,6 +73,7 @@ const retryAfterSeconds: { readonly [Tag in ErrorAnswer["_tag"]]?: number } = {
   StoreMisconfigured: 30,
   SchemaSuspected: 30,
   TooManyUploads: 1,
+  TooManyListeners: 30,
 }
 
 export const headersOf = (error: ErrorAnswer): Readonly<Record<string, string>> => {

@@ -70,7 +70,7 @@ export class UnsupportedMediaType extends Schema.TaggedError<UnsupportedMediaTyp
 /** The request was made out to somebody else, which is what a DNS rebinding attack looks like. */
 export class MisdirectedRequest extends Schema.TaggedError<MisdirectedRequest>()("MisdirectedRequest", {}) {
   override get message(): string {
-    return "This chat-cache does not go by that name: the request needs exactly one Host header, with `localhost` or the address that it listens on, and the port."
+    return "This chat-cache does not go by that name: the request needs exactly one Host header, with `localhost` or the address that it listens on, and the port. CHAT_CACHE_ALLOWED_HOSTS adds the name of a proxy in front."
   }
 }
 
@@ -78,6 +78,15 @@ export class MisdirectedRequest extends Schema.TaggedError<MisdirectedRequest>()
 export class TooManyUploads extends Schema.TaggedError<TooManyUploads>()("TooManyUploads", {}) {
   override get message(): string {
     return "Too many large requests are being received at once: try again in a moment."
+  }
+}
+
+/** As many clients are following the journal as may. */
+export class TooManyListeners extends Schema.TaggedError<TooManyListeners>()("TooManyListeners", {
+  maximum: Schema.Number,
+}) {
+  override get message(): string {
+    return `${this.maximum} clients are following the events already: try again later, or close a stream that nobody reads.`
   }
 }
 

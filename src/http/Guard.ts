@@ -49,13 +49,23 @@ const isOwn = (host: string, authority: string, request: IncomingMessage): boole
   )
 }
 
+/** What `CHAT_CACHE_ALLOWED_HOSTS` may hold: a name or an address, with a port or for every port. */
+const allowedHost = /^(?:[a-z\d](?:[a-z\d.-]*[a-z\d])?|\[[\da-f:.]+\])(?::\d{1,5})?$/i
+
+export const isAllowedHost = (text: string): boolean => allowedHost.test(text)
+
+const withoutPort = (authority: string): string => authority.replace(/:\d{1,5}$/, "")
+
 const changesNothing = new Set(["GET", "HEAD"])
 
 /** Browsers say from which site a request comes: in `Sec-Fetch-Site`, old ones in `Origin`. Other clients say nothing. */
-const isCrossSite = (host: string, request: IncomingMessage): boolean => {
+const isCrossSite = (
+  isOurs: (authority: string, request: IncomingMessage) => boolean,
+  request: IncomingMessage,
+): boolean => {
   const { "sec-fetch-site": site, origin } = request.headers
   if (site !== undefined) return site !== "same-origin" && site !== "none"
-  return origin !== undefined && !isOwn(host, origin.replace(/^https?:\/\//, ""), request)
+  return origin !== undefined && !isOurs(origin.replace(/^https?:\/\//, ""), request)
 }
 
 const digest = (bytes: Buffer): Buffer => createHash("sha256").update(bytes).digest()
@@ -70,19 +80,30 @@ const bearerCheck = (token: Redacted.Redacted<string>): ((request: IncomingMessa
   }
 }
 
-/** @param options.host what the server listens on */
+/**
+ * @param options.host what the server listens on
+ * @param options.allowedHosts what a proxy in front of it is called
+ */
 export const make = (options: {
   readonly host: string
+  readonly allowedHosts?: ReadonlyArray<string>
   readonly apiToken: Option.Option<Redacted.Redacted<string>>
 }): Guard => {
   const host = bracketed(options.host.toLowerCase())
+  const allowedHosts = new Set(options.allowedHosts?.map((name) => name.toLowerCase()))
   const isAuthorized = Option.match(options.apiToken, { onNone: () => () => true, onSome: bearerCheck })
+  const isOurs = (authority: string, request: IncomingMessage): boolean => {
+    if (isOwn(host, authority, request)) return true
+    if (allowedHosts.size === 0) return false
+    const name = authority.toLowerCase()
+    return allowedHosts.has(name) || allowedHosts.has(withoutPort(name))
+  }
   return (request) => {
     // Only a proxy is spoken to with a whole URL in the first line, and this is none.
-    const isOurs =
-      request.url!.startsWith("/") && hasOneHost(request) && isOwn(host, request.headers.host!, request)
-    if (!isOurs) return new MisdirectedRequest()
-    if (!changesNothing.has(request.method!) && isCrossSite(host, request)) return new CrossSiteRequest()
+    const isForUs =
+      request.url!.startsWith("/") && hasOneHost(request) && isOurs(request.headers.host!, request)
+    if (!isForUs) return new MisdirectedRequest()
+    if (!changesNothing.has(request.method!) && isCrossSite(isOurs, request)) return new CrossSiteRequest()
     if (!request.url!.startsWith("/health/") && !isAuthorized(request)) return new Unauthorized()
     return undefined
   }

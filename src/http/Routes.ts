@@ -10,8 +10,10 @@ import * as http from "node:http"
 import type { ChatCache } from "../services/ChatCache.ts"
 import { answerErrors } from "./answerErrors.ts"
 import { Api } from "./Api.ts"
-import type { Guard } from "./Guard.ts"
 import * as Deletion from "./Deletion.ts"
+import * as Documentation from "./Documentation.ts"
+import * as Events from "./Events.ts"
+import type { Guard } from "./Guard.ts"
 import * as Health from "./Health.ts"
 import * as History from "./History.ts"
 import * as Metrics from "./Metrics.ts"
@@ -48,7 +50,9 @@ const around =
       const request = Context.unsafeGet(fiber.currentContext, HttpServerRequest)
       const refusal = guard(NodeHttpServerRequest.toIncomingMessage(request))
       const app = answerErrors(
-        refusal === undefined ? withoutPathParameters(request, routes) : Effect.fail(refusal),
+        refusal === undefined
+          ? Documentation.withPolicy(request, withoutPathParameters(request, routes))
+          : Effect.fail(refusal),
       )
       return LogLevel.lessThanEqual(fiber.getFiberRef(FiberRef.currentMinimumLogLevel), LogLevel.Debug)
         ? logRequest(request, app)
@@ -63,24 +67,30 @@ const exactRoutes = HttpRouter.setRouterConfig({
   maxParamLength: http.maxHeaderSize,
 })
 
-const groups = Layer.mergeAll(
-  Publishing.layer,
-  Recent.layer,
-  Deletion.layer,
-  History.layer,
-  Operation.layer,
-  Quarantine.layer,
-  Journal.layer,
-  Health.layer,
-  Metrics.layer,
-)
+const groups = (events: Events.EventsOptions) =>
+  Layer.mergeAll(
+    Publishing.layer,
+    Recent.layer,
+    Deletion.layer,
+    History.layer,
+    Operation.layer,
+    Quarantine.layer,
+    Journal.layer,
+    Events.layer(events),
+    Health.layer,
+    Metrics.layer,
+  )
 
 /** The routes, served by the HTTP server, for whom the guard lets in. */
-export const layer = (guard: Guard): Layer.Layer<never, never, HttpServer.HttpServer | ChatCache> =>
+export const layer = (
+  guard: Guard,
+  events: Events.EventsOptions,
+): Layer.Layer<never, never, HttpServer.HttpServer | ChatCache> =>
   HttpApiBuilder.serve().pipe(
     Layer.provide(HttpApiBuilder.middleware(around(guard))),
     Layer.provide(HttpApiBuilder.api(Api)),
-    Layer.provide(groups),
+    Layer.provide(groups(events)),
+    Layer.provide(Documentation.layer),
     Layer.provide(exactRoutes),
     Layer.provide(HttpServer.layerContext),
     // A span costs a quarter of a request's time, also when nobody collects spans.

@@ -8,8 +8,10 @@ import { UnsafeConfiguration } from "../domain/Errors.ts"
 import type { ChatCache } from "../services/ChatCache.ts"
 import { inOwnFiber } from "../layers/inOwnFiber.ts"
 import { answerMalformed } from "./answerMalformed.ts"
+import * as Events from "./Events.ts"
 import * as Guard from "./Guard.ts"
 import * as Routes from "./Routes.ts"
+import { securityHeaders } from "./securityHeaders.ts"
 
 export interface ServerOptions {
   /** What to listen on: a name or an address. Beyond loopback only with a token. */
@@ -18,8 +20,16 @@ export interface ServerOptions {
   readonly port: number
   /** What clients must send as `Authorization: Bearer <token>` to everything but `/health/…`. */
   readonly apiToken: Option.Option<Redacted.Redacted<string>>
+  /** Names of a proxy in front, such as `chat.example` or `chat.example:8443`, besides those of this machine. */
+  readonly allowedHosts?: ReadonlyArray<string>
   /** From the first byte of a request to its last. 30 seconds unless given. */
   readonly requestTimeout?: Duration.DurationInput
+  /** How long a connection may be open on which nothing moves. 5 minutes unless given. */
+  readonly inactivityTimeout?: Duration.DurationInput
+  /** How many connections may be open at once. 10 000 unless given. */
+  readonly maximumConnections?: number
+  /** Those of `Events.defaults` unless given. */
+  readonly events?: Partial<Events.EventsOptions>
 }
 
 /** The server cannot listen there. */
@@ -46,16 +56,20 @@ const checkingInterval = Duration.seconds(1)
 const keepAliveTimeout = Duration.seconds(65)
 
 /** A connection on which nothing moves this long is closed, also one whose client does not read its answer. */
-const inactivityTimeout = Duration.minutes(5)
+const defaultInactivityTimeout = Duration.minutes(5)
 
-const maximumConnections = 10_000
+const defaultMaximumConnections = 10_000
+
+/** How often it is said that connections are refused. */
+const refusalReportInterval = Duration.toMillis("1 minute")
 
 /** How long those who are being answered may keep the server from closing. */
 const closeWithin = Duration.seconds(1)
 
 const defaultRequestTimeout = Duration.seconds(30)
 
-const makeServer = (requestTimeout: Duration.DurationInput): http.Server => {
+const makeServer = (options: ServerOptions): http.Server => {
+  const requestTimeout = options.requestTimeout ?? defaultRequestTimeout
   const server = http.createServer({
     requestTimeout: Duration.toMillis(requestTimeout),
     headersTimeout: Duration.toMillis(Duration.min(headersTimeout, requestTimeout)),
@@ -66,8 +80,12 @@ const makeServer = (requestTimeout: Duration.DurationInput): http.Server => {
     // Clients that offer HTTP/2 (`Upgrade: h2c`, as Java's does) are answered in HTTP/1.1.
     shouldUpgradeCallback: () => false,
   })
-  server.setTimeout(Duration.toMillis(inactivityTimeout))
-  server.maxConnections = maximumConnections
+  server.setTimeout(Duration.toMillis(options.inactivityTimeout ?? defaultInactivityTimeout))
+  server.maxConnections = options.maximumConnections ?? defaultMaximumConnections
+  // Before anybody answers, so that no answer is without.
+  server.on("request", (_request, response) => {
+    for (const name in securityHeaders) response.setHeader(name, securityHeaders[name]!)
+  })
   // Without this listener Node tells every client that asks to go on and send its body.
   server.on("checkContinue", (request, response) => server.emit("request", request, response))
   answerMalformed(server)
@@ -99,7 +117,20 @@ const cannotListen =
 
 /** Once somebody listens for errors, such as too many open files, they no longer end the process. */
 const reportErrors = (server: http.Server) =>
-  Effect.map(Effect.runtime(), (runtime) => {
+  Effect.gen(function* () {
+    const clock = yield* Effect.clock
+    const runtime = yield* Effect.runtime<never>()
+    let refusalReportedAt = -Infinity
+    server.on("drop", () => {
+      const now = clock.unsafeCurrentTimeMillis()
+      if (now - refusalReportedAt < refusalReportInterval) return
+      refusalReportedAt = now
+      Runtime.runFork(runtime)(
+        Effect.logWarning(
+          `${server.maxConnections} connections are open, and no more are taken until some are closed.`,
+        ),
+      )
+    })
     server.on("error", (error) => {
       Runtime.runFork(runtime)(
         Effect.logError(`The HTTP server could not take a connection: ${error.message}`),
@@ -152,9 +183,9 @@ export const layer = (
 ): Layer.Layer<HttpServer.HttpServer, UnsafeConfiguration | CannotListen, ChatCache> =>
   Layer.unwrapEffect(
     Effect.map(refuseUnsafe(options), () => {
-      const server = makeServer(options.requestTimeout ?? defaultRequestTimeout)
+      const server = makeServer(options)
       return closing(server).pipe(
-        Layer.provide(Routes.layer(Guard.make(options))),
+        Layer.provide(Routes.layer(Guard.make(options), { ...Events.defaults, ...options.events })),
         Layer.provideMerge(listening(server, options)),
       )
     }),

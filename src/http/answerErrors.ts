@@ -8,10 +8,14 @@ import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { Cause, Effect, Stream } from "effect"
 import type { IncomingMessage } from "node:http"
 import { Api } from "./Api.ts"
+import * as Documentation from "./Documentation.ts"
 import { bodyOf, type ErrorAnswer, headersOf, isErrorAnswer, statusOf } from "./ErrorAnswers.ts"
 import { InternalError, InvalidRequest, MethodNotAllowed, RouteNotFound } from "./Errors.ts"
 
-const routes: Array<{ readonly method: string; readonly path: RegExp }> = []
+const routes: Array<{ readonly method: string; readonly path: RegExp }> = Documentation.paths.map((path) => ({
+  method: "GET",
+  path: new RegExp(`^${path.replace(".", "\\.")}$`),
+}))
 HttpApi.reflect(Api, {
   onGroup: () => {},
   onEndpoint: ({ endpoint: { method, path } }) =>

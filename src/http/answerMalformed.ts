@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http"
 import type { Socket } from "node:net"
+import { securityHeaders } from "./securityHeaders.ts"
 
 const answers: Readonly<
   Record<string, { readonly status: string; readonly tag: string; readonly message: string }>
@@ -30,6 +31,7 @@ const answerTo = (code: string | undefined): string => {
     "Connection: close",
     "Content-Type: application/json",
     `Content-Length: ${body.length}`,
+    ...Object.entries(securityHeaders).map(([name, value]) => `${name}: ${value}`),
     "",
     body,
   ].join("\r\n")

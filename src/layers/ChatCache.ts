@@ -41,6 +41,7 @@ import * as FlushQueueValkey from "./FlushQueueValkey.ts"
 import * as HistoryLayer from "./History.ts"
 import { inOwnFiber } from "./inOwnFiber.ts"
 import * as InstanceLayer from "./Instance.ts"
+import * as JournalFollower from "./JournalFollower.ts"
 import * as JournalStateLayer from "./JournalState.ts"
 import * as Maintenance from "./Maintenance.ts"
 import { recentHits, recentMisses, undecodableRecentEntries } from "./Metrics.ts"
@@ -84,6 +85,7 @@ const make = Effect.fnUntraced(function* (drains: boolean) {
   const deletion = yield* Deletion
   const flusher = yield* Flusher
   const history = yield* History
+  const follower = yield* JournalFollower.make
   const instance = yield* Instance
   const journal = yield* EventJournal
   const publisher = yield* Publisher
@@ -115,6 +117,7 @@ const make = Effect.fnUntraced(function* (drains: boolean) {
           Effect.timeout(Duration.times(shutdownTimeout, shutdownShares.lastEvent)),
           Effect.catchAll((error) => Effect.logWarning(`The end could not be journalled: ${error.message}`)),
         )
+      yield* follower.end
       return reports
     }).pipe(inOwnFiber, Effect.withSpan("ChatCache.shutdown")),
   )
@@ -173,6 +176,7 @@ const make = Effect.fnUntraced(function* (drains: boolean) {
           ),
         ]),
       ),
+    followEvents: (after = 0) => follower.follow(after),
     shutdown,
   })
 })

@@ -1,5 +1,7 @@
 import { Config, ConfigError, Either, Effect, Layer, Option, Redacted } from "effect"
 import type { EmbeddedServerError } from "../domain/EmbeddedServerErrors.ts"
+import { X509Certificate } from "node:crypto"
+import { accessSync, constants } from "node:fs"
 import { PostgresServer } from "../services/PostgresServer.ts"
 import { ValkeyServer } from "../services/ValkeyServer.ts"
 
@@ -20,6 +22,38 @@ const serverUrl = (name: string, schemes: ReadonlyArray<string>) =>
 export const valkeyUrl = serverUrl("VALKEY_URL", ["redis", "rediss", "valkey", "valkeys"])
 export const postgresUrl = serverUrl("DATABASE_URL", ["postgres", "postgresql"])
 
+const isCertificate = (pem: string): boolean =>
+  Option.isSome(Option.liftThrowable(() => new X509Certificate(pem))())
+
+/** The authority of Valkey's certificate. Most give it as a file, in `CHAT_CACHE_VALKEY_CA_FILE`. */
+const valkeyAuthority = Config.string("CHAT_CACHE_VALKEY_CA").pipe(
+  Config.validate({
+    message:
+      "CHAT_CACHE_VALKEY_CA must hold the certificate of an authority in PEM (-----BEGIN CERTIFICATE-----)",
+    validation: isCertificate,
+  }),
+  Config.option,
+)
+
+const usesTls = (url: Redacted.Redacted<string>): boolean => /^(?:rediss|valkeys):/i.test(Redacted.value(url))
+
+/** The driver would say that they cannot be read with each attempt to connect, and the daemon would start. */
+const certificateFiles = ["sslrootcert", "sslcert", "sslkey"] as const
+
+const refuseUnreadable = (url: Redacted.Redacted<string>) =>
+  Effect.forEach(certificateFiles, (parameter) => {
+    const file = new URL(Redacted.value(url)).searchParams.get(parameter)
+    if (file === null) return Effect.void
+    return Effect.try({
+      try: () => accessSync(file, constants.R_OK),
+      catch: (error) =>
+        ConfigError.InvalidData(
+          ["DATABASE_URL"],
+          `names the file ${file} as ${parameter}, which cannot be read (${(error as NodeJS.ErrnoException).code})`,
+        ),
+    })
+  })
+
 export const dataDirectory = Config.string("CHAT_CACHE_DATA_DIR").pipe(Config.withDefault(".data"))
 
 /** The server of `VALKEY_URL`, or an embedded one whose data is in `CHAT_CACHE_DATA_DIR`. */
@@ -27,7 +61,16 @@ export const valkeyLayerConfig: Layer.Layer<ValkeyServer, ConfigError.ConfigErro
   Layer.unwrapScoped(
     Effect.gen(function* () {
       const url = yield* valkeyUrl
-      if (Option.isSome(url)) return Layer.succeed(ValkeyServer, { url: url.value })
+      const ca = Option.getOrUndefined(yield* valkeyAuthority)
+      if (ca !== undefined && !Option.exists(url, usesTls)) {
+        return yield* Effect.fail(
+          ConfigError.InvalidData(
+            ["CHAT_CACHE_VALKEY_CA"],
+            "is for a VALKEY_URL with TLS, such as valkeys://host:6379",
+          ),
+        )
+      }
+      if (Option.isSome(url)) return Layer.succeed(ValkeyServer, { url: url.value, ca })
       const directory = yield* dataDirectory
       // Loaded only where it is needed: a daemon on servers of its operator starts without it.
       const embedded = yield* Effect.promise(() => import("./ValkeyServerEmbedded.ts"))
@@ -40,7 +83,10 @@ export const postgresLayerConfig: Layer.Layer<PostgresServer, ConfigError.Config
   Layer.unwrapScoped(
     Effect.gen(function* () {
       const url = yield* postgresUrl
-      if (Option.isSome(url)) return Layer.succeed(PostgresServer, { url: url.value })
+      if (Option.isSome(url)) {
+        yield* refuseUnreadable(url.value)
+        return Layer.succeed(PostgresServer, { url: url.value })
+      }
       const directory = yield* dataDirectory
       const embedded = yield* Effect.promise(() => import("./PostgresServerEmbedded.ts"))
       return embedded.layer({ directory })

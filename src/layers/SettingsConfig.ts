@@ -8,7 +8,7 @@ const flushBatchBytes = 8 * 1024 * 1024
 const integerFrom = (name: string, minimum: number, maximum: number) =>
   Config.integer(name).pipe(
     Config.validate({
-      message: `must be an integer from ${minimum} to ${maximum}`,
+      message: `${name} must be an integer from ${minimum} to ${maximum}`,
       validation: (value) => value >= minimum && value <= maximum,
     }),
   )
@@ -16,7 +16,7 @@ const integerFrom = (name: string, minimum: number, maximum: number) =>
 const positiveDuration = (name: string) =>
   Config.duration(name).pipe(
     Config.validate({
-      message: "must be a positive, finite duration such as `2 minutes` or `30 seconds`",
+      message: `${name} must be a positive, finite duration such as "2 minutes" or "30 seconds"`,
       validation: (duration) => Duration.isFinite(duration) && Duration.toMillis(duration) > 0,
     }),
   )
@@ -30,7 +30,8 @@ const channelIdleTime = (name: string) =>
     }),
   )
 
-const listOf = (name: string) =>
+/** Separated by commas. */
+export const listOf = (name: string) =>
   Config.string(name).pipe(
     Config.map((text) =>
       text

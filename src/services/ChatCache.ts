@@ -5,6 +5,7 @@ import type {
   InvalidRateLimitSettings,
   ShuttingDown,
   StoreError,
+  StoreMisconfigured,
 } from "../domain/Errors.ts"
 import type { RecordedEvent } from "../domain/Event.ts"
 import type { HistoryPage, HistoryQuery } from "../domain/History.ts"
@@ -116,6 +117,12 @@ export class ChatCache extends Context.Tag("chat-cache/ChatCache")<
 
     /** The journal from a position on, in order, ending with what is recorded now. */
     readonly events: (after?: number) => Stream.Stream<RecordedEvent, StoreError>
+
+    /**
+     * The journal from a position on, in order, and then every event soon after it is recorded, by any process. Waits
+     * while PostgreSQL is away, and ends with the shutdown.
+     */
+    readonly followEvents: (after?: number) => Stream.Stream<RecordedEvent, StoreMisconfigured>
 
     /**
      * Takes no more messages, finishes those under way and drains both queues, before the shutdown deadline. Closing

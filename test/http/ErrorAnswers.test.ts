@@ -40,6 +40,7 @@ const table = [
   [new Http.UnsupportedMediaType(), 415, {}],
   [new Http.MisdirectedRequest(), 421, {}],
   [new Http.TooManyUploads(), 503, { "retry-after": "1" }],
+  [new Http.TooManyListeners({ maximum: 1 }), 503, { "retry-after": "30" }],
   [new Http.InternalError(), 500, {}],
 ] as const
 

@@ -87,6 +87,8 @@ const logged = Layer.unwrapEffect(
 type Options = Partial<Server.ServerOptions> & {
   readonly settings?: Partial<Settings["Type"]>
   readonly minimumLogLevel?: LogLevel.LogLevel
+  /** How long the test may take, in milliseconds. */
+  readonly timeout?: number
 }
 
 /** Where the server under test listens. */
@@ -116,6 +118,7 @@ export const serverOptions: Server.ServerOptions = { host: "127.0.0.1", port: 0,
 export const server = ({
   settings = {},
   minimumLogLevel = LogLevel.Info,
+  timeout: _timeout,
   ...options
 }: Options = {}): Layer.Layer<Target | Ports | Log> =>
   Layer.effect(
@@ -134,7 +137,7 @@ export const test = <E>(
   title: string,
   body: Effect.Effect<void, E, Target | Ports | Log>,
   options?: Options,
-): void => it.live(title, () => Effect.provide(body, server(options)))
+): void => it.live(title, () => Effect.provide(body, server(options)), options?.timeout)
 
 export const token = (secret: string) => ({ apiToken: Option.some(Redacted.make(secret)) })
 

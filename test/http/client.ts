@@ -5,6 +5,7 @@ import * as http from "node:http"
 import * as net from "node:net"
 import { text } from "node:stream/consumers"
 import { Api } from "../../src/http/Api.ts"
+import { securityHeaders } from "../../src/http/securityHeaders.ts"
 import { Target } from "./TestServer.ts"
 
 export interface Answer {
@@ -66,11 +67,14 @@ const exchange = (port: number, method: string, path: string, request: Request):
     outgoing.on("response", (incoming) => {
       text(incoming).then((received) => {
         const isJson = incoming.headers["content-type"] === "application/json"
-        if (received !== "" && !isJson) assert.fail(`${method} ${path} answered something that is not JSON`)
+        const isPage = path.split("?")[0] === "/docs" && incoming.headers["content-type"] === "text/html"
+        if (received !== "" && !isJson && !isPage) {
+          assert.fail(`${method} ${path} answered something that is not JSON`)
+        }
         const answer: Answer = {
           status: incoming.statusCode!,
           headers: incoming.headers,
-          body: received === "" ? undefined : JSON.parse(received),
+          body: received === "" ? undefined : isPage ? received : JSON.parse(received),
         }
         resolve(answer)
       }, reject)
@@ -78,12 +82,22 @@ const exchange = (port: number, method: string, path: string, request: Request):
     outgoing.end(body)
   })
 
-/** Sends a request and checks that the answer is one that the API documents. */
+/** What every answer tells browsers. The documentation is a page, and loads what is in it. */
+const checkSecurity = (path: string, { headers, status }: Answer): void => {
+  for (const [name, value] of Object.entries(securityHeaders)) {
+    if (path.split("?")[0] === "/docs" && status === 200 && name === "Content-Security-Policy") continue
+    assert.strictEqual(headers[name.toLowerCase()], value, path)
+  }
+  assert.isEmpty(Object.keys(headers).filter((name) => name.startsWith("access-control-")))
+}
+
+/** Sends a request and checks that the answer is one that the API documents, and safe to show to a browser. */
 export const send = Effect.fnUntraced(function* (method: string, path: string, request: Request = {}) {
   const { port } = yield* Target
   const answer = yield* Effect.promise(() => exchange(port, method, path, request))
   checkDocumented(method, path, answer)
-  if (answer.status >= 400 && answer.body?.status !== "unavailable") {
+  checkSecurity(path, answer)
+  if (method !== "HEAD" && answer.status >= 400 && answer.body?.status !== "unavailable") {
     assert.isString(answer.body?._tag)
     assert.isNotEmpty(answer.body?.message)
   }

@@ -45,7 +45,7 @@ describe("DELETE /messages/:message_id and /private-messages/:message_id", () =>
       }
       const { status, headers } = yield* send("PUT", "/private-messages/recent")
       assert.strictEqual(status, 405)
-      assert.strictEqual(headers["allow"], "DELETE")
+      assert.strictEqual(headers["allow"], "DELETE, GET")
     }),
   )
 

@@ -1,6 +1,7 @@
-import { assert, describe } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { networkInterfaces } from "node:os"
+import { isAllowedHost } from "../../src/http/Guard.ts"
 import { connect, send, textOf } from "./client.ts"
 import { Target, publicDraft, test, token } from "./TestServer.ts"
 
@@ -103,6 +104,71 @@ describe("the Host header", () => {
   )
 })
 
+describe("the name of a proxy in front", () => {
+  const options = { allowedHosts: ["chat.example", "Chat.Example.Org:8443", "[2001:db8::1]"] }
+
+  test(
+    "is taken for our own, with any port unless it is given with one",
+    Effect.gen(function* () {
+      const { port } = yield* Target
+      for (const [name, status] of [
+        ["chat.example", 200],
+        ["CHAT.example:443", 200],
+        ["chat.example.org:8443", 200],
+        ["[2001:db8::1]", 200],
+        ["[2001:db8::1]:8443", 200],
+        [`localhost:${port}`, 200],
+        ["chat.example.org", 421],
+        ["chat.example.org:443", 421],
+        ["evil.chat.example", 421],
+        ["chat.example.evil", 421],
+        ["chat.example:", 421],
+        ["chat.example:x", 421],
+        ["[2001:db8::2]", 421],
+      ] as const) {
+        const answer = yield* speak("GET /health/live HTTP/1.1", [name])
+        assert.isTrue(answer.startsWith(`HTTP/1.1 ${status} `), name)
+      }
+    }),
+    options,
+  )
+
+  test(
+    "is the site from which its pages may change something",
+    Effect.gen(function* () {
+      for (const [origin, status] of [
+        ["https://chat.example", 200],
+        ["https://chat.example.org:8443", 200],
+        ["https://chat.example.org", 403],
+        ["https://evil.example", 403],
+      ] as const) {
+        const answer = yield* send("POST", "/flush", { headers: { origin, host: "chat.example" } })
+        assert.strictEqual(answer.status, status, origin)
+      }
+    }),
+    options,
+  )
+
+  it("is a name or an address, and a port", () => {
+    for (const name of ["chat.example", "a", "10.0.0.1:80", "[::1]:1", "xn--bcher-kva.example"]) {
+      assert.isTrue(isAllowedHost(name), name)
+    }
+    for (const name of [
+      "*",
+      "*.example",
+      "https://chat.example",
+      "chat.example/",
+      "a b",
+      "-a",
+      "a:123456",
+      "::1",
+      "",
+    ]) {
+      assert.isFalse(isAllowedHost(name), name)
+    }
+  })
+})
+
 describe("the token", () => {
   const secret = "correct horse battery staple ü"
   const bearer = (given: string) => ({
@@ -117,6 +183,8 @@ describe("the token", () => {
         ["POST", "/private-messages"],
         ["POST", "/messages/batch"],
         ["POST", "/private-messages/batch"],
+        ["DELETE", "/messages/1"],
+        ["DELETE", "/private-messages/1"],
         ["GET", "/messages/recent"],
         ["GET", "/private-messages/recent/1"],
         ["DELETE", "/private-messages/recent/1"],
@@ -129,13 +197,17 @@ describe("the token", () => {
         ["POST", "/quarantine/1/replay"],
         ["DELETE", "/quarantine/1"],
         ["GET", "/status"],
+        ["HEAD", "/events"],
+        ["GET", "/openapi.json"],
+        ["HEAD", "/docs"],
+        ["HEAD", "/metrics"],
         ["GET", "/nowhere"],
         ["PUT", "/health"],
         ["GET", "//health/live"],
       ] as const) {
         const { status, body, headers } = yield* send(method, path)
         assert.strictEqual(status, 401, path)
-        assert.strictEqual(body._tag, "Unauthorized")
+        if (method !== "HEAD") assert.strictEqual(body._tag, "Unauthorized")
         assert.strictEqual(headers["www-authenticate"], "Bearer")
         assert.notStrictEqual((yield* send(method, path, bearer(`Bearer ${secret}`))).status, 401)
       }

@@ -1,7 +1,9 @@
 import { assert, describe } from "@effect/vitest"
 import { Effect } from "effect"
+import { securityHeaders } from "../../src/http/securityHeaders.ts"
+import { eventually } from "../support/eventually.ts"
 import { connect, type RawConnection, send, textOf } from "./client.ts"
-import { publicDraft, Target, test } from "./TestServer.ts"
+import { Log, privateDraft, publicDraft, Target, test } from "./TestServer.ts"
 
 const mebibyte = 1024 * 1024
 
@@ -191,6 +193,24 @@ describe("what is no request", () => {
       "MalformedRequest",
     ],
     [
+      "a name of a header that is none",
+      "GET / HTTP/1.1\r\nHost : x\r\n\r\n",
+      "400 Bad Request",
+      "MalformedRequest",
+    ],
+    [
+      "lines that end without a carriage return, around a second request",
+      "GET / HTTP/1.1\nHost: x\n\nGET / HTTP/1.1\n\n",
+      "400 Bad Request",
+      "MalformedRequest",
+    ],
+    [
+      "chunks that are not told as the last encoding",
+      "POST / HTTP/1.1\r\nTransfer-Encoding: chunked, identity\r\n\r\n",
+      "400 Bad Request",
+      "MalformedRequest",
+    ],
+    [
       "20 KB of headers",
       `GET / HTTP/1.1\r\nX: ${"x".repeat(20_000)}\r\n\r\n`,
       "431 Request Header Fields Too Large",
@@ -206,6 +226,9 @@ describe("what is no request", () => {
           const received = yield* connection.closed
           assert.isTrue(received.startsWith(`HTTP/1.1 ${status}\r\n`), received)
           assert.include(received, `{"_tag":"${tag}","message":"`)
+          for (const [name, value] of Object.entries(securityHeaders)) {
+            assert.include(received, `\r\n${name}: ${value}\r\n`)
+          }
         }),
       ),
     )
@@ -221,6 +244,135 @@ describe("what is no request", () => {
       }),
     ),
     { requestTimeout: "100 millis" },
+  )
+})
+
+describe("a connection", () => {
+  test(
+    "on which nothing moves is closed",
+    Effect.scoped(
+      Effect.gen(function* () {
+        const { port } = yield* Target
+        const silent = yield* connect()
+        const idle = yield* connect()
+        yield* idle.write(`GET /health/live HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`)
+        yield* idle.until('{"status":"ok"}')
+        assert.strictEqual(yield* silent.closed, "")
+      }),
+    ),
+    { inactivityTimeout: "100 millis" },
+  )
+
+  test(
+    "whose client does not read its answer is closed",
+    Effect.scoped(
+      Effect.gen(function* () {
+        const { port } = yield* Target
+        const json = {
+          messages: Array.from({ length: 300 }, () => publicDraft({ message: "x".repeat(20_000) })),
+        }
+        yield* send("POST", "/messages/batch", { json })
+        const connection = yield* connect()
+        connection.socket.pause()
+        // Answers of some megabytes each: more than the system holds for a connection that nobody reads.
+        const request = `GET /messages/recent HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`
+        yield* connection.write(request.repeat(10))
+        const writable = Effect.sync(() => connection.socket.writable)
+        const probe = Effect.zipRight(
+          Effect.sync(() => connection.socket.write(request)),
+          Effect.map(writable, (can) => !can),
+        )
+        yield* eventually("the connection has been cut", probe)
+      }),
+    ),
+    { inactivityTimeout: "200 millis" },
+  )
+
+  test(
+    "more than may be open is refused, and the others go on",
+    Effect.scoped(
+      Effect.gen(function* () {
+        const { port } = yield* Target
+        const ask = (connection: RawConnection) =>
+          connection
+            .write(`GET /health/live HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`)
+            .pipe(Effect.zipRight(connection.until('{"status":"ok"}')))
+        const first = yield* connect()
+        const second = yield* connect()
+        yield* ask(first)
+        yield* ask(second)
+        for (let count = 0; count < 5; count++) yield* Effect.exit((yield* connect()).closed)
+        yield* first.write(`GET /nowhere HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`)
+        yield* first.until("404 Not Found")
+        assert.strictEqual((yield* Log).filter((line) => line.includes("2 connections are open")).length, 1)
+        second.socket.destroy()
+        yield* eventually(
+          "another takes its place",
+          Effect.scoped(
+            Effect.flatMap(connect(), (connection) =>
+              Effect.raceFirst(
+                Effect.as(ask(connection), true),
+                Effect.as(Effect.exit(connection.closed), false),
+              ),
+            ),
+          ),
+        )
+      }),
+    ),
+    { maximumConnections: 2 },
+  )
+})
+
+describe("an id of a user", () => {
+  for (const [title, id] of [
+    ["with what separates keys", "a:b:recent_messages"],
+    ["with what stands for other keys", "*[a-z]?"],
+    ["with a hash tag", "{flush}"],
+    ["with the end of a line and a header", "1\r\nSet-Cookie: a=b\r\n\r\n"],
+    ["with a slash, a percent sign and a question mark", "a/b%2F?limit=1#x"],
+    ["of other alphabets", "ünïcødé 😀"],
+  ] as const) {
+    test(
+      `is one user's: ${title}`,
+      Effect.gen(function* () {
+        const draft = privateDraft({ owner_id: id, recipient_id: "2" })
+        const path = `/private-messages/recent/${encodeURIComponent(id)}`
+        const published = yield* send("POST", "/private-messages", { json: draft })
+        const recent = yield* send("GET", path)
+        assert.isUndefined(recent.headers["set-cookie"])
+        if (published.status === 202) {
+          assert.strictEqual(recent.body.messages[0].owner_id, id)
+          assert.strictEqual((yield* send("GET", "/private-messages/recent/a")).body.messages.length, 0)
+          assert.deepStrictEqual((yield* send("DELETE", path)).body, { deleted: 1 })
+          assert.strictEqual((yield* send("GET", "/private-messages/recent/2")).body.messages.length, 1)
+        } else {
+          assert.strictEqual(published.status, 400)
+          assert.deepStrictEqual(recent.body.messages, [])
+        }
+      }),
+    )
+  }
+
+  test(
+    "is refused where it is too long, or not there",
+    Effect.gen(function* () {
+      const long = "x".repeat(10_000)
+      for (const owner_id of [long, ""]) {
+        const { status, body } = yield* send("POST", "/private-messages", {
+          json: privateDraft({ owner_id }),
+        })
+        assert.strictEqual(status, 400)
+        assert.strictEqual(body._tag, "InvalidMessage")
+        assert.notInclude(textOf(body), long)
+      }
+      assert.strictEqual(
+        (yield* send("POST", "/messages", { json: publicDraft({ channel: long }) })).status,
+        400,
+      )
+      assert.strictEqual((yield* send("GET", "/private-messages/recent/")).status, 400)
+      assert.strictEqual((yield* send("GET", `/private-messages/recent/${long}`)).status, 200)
+      assert.strictEqual((yield* send("DELETE", "/private-messages/recent/")).status, 400)
+    }),
   )
 })
 

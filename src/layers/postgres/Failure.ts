@@ -2,6 +2,7 @@ import { Duration } from "effect"
 import { DatabaseError } from "pg"
 import { RowsRefused, type StoreError, StoreMisconfigured, StoreUnavailable } from "../../domain/Errors.ts"
 import { faultOf } from "../../domain/SqlState.ts"
+import { tlsProblem } from "../tlsProblem.ts"
 
 /**
  * Classes whose messages speak of the server, its objects and its settings, and never quote a value. What PostgreSQL
@@ -60,7 +61,10 @@ export interface Failure {
 export const failureOf = (error: unknown): Failure => {
   const server = serverError(error)
   return server?.code === undefined
-    ? { reason: clientReason(error), sqlstate: null }
+    ? {
+        reason: tlsProblem(error, "sslrootcert=<file> in DATABASE_URL") ?? clientReason(error),
+        sqlstate: null,
+      }
     : { reason: serverReason(server.code, server), sqlstate: server.code }
 }
 

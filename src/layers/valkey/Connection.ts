@@ -17,6 +17,8 @@ export interface ConnectionOptions {
   readonly startTimeout: Duration.Duration
   /** How long a server that does not answer may hold up closing. */
   readonly closeTimeout: Duration.Duration
+  /** The authority that signed the server's certificate, in PEM. */
+  readonly ca?: string
 }
 
 export const defaultOptions: ConnectionOptions = {
@@ -55,7 +57,7 @@ const connect = (url: ServerUrl, options: ConnectionOptions, onReadOnly: () => v
     ...(url.username === undefined ? {} : { username: url.username }),
     ...(url.password === undefined ? {} : { password: url.password }),
     db: url.database,
-    ...(url.tls ? { tls: {} } : {}),
+    ...(url.tls ? { tls: options.ca === undefined ? {} : { ca: options.ca } } : {}),
     // Node tries the addresses of both families; the client would fix itself on one of them.
     family: 0,
     familyFallback: { enabled: false },

@@ -1,6 +1,7 @@
 import { ReplyError } from "iovalkey"
 import { CacheUnavailable, CounterMissing } from "../../domain/Errors.ts"
 import type { QueueName } from "../../domain/Message.ts"
+import { tlsProblem } from "../tlsProblem.ts"
 
 /** Codes of error replies that Valkey, or a script of ours, gives before it has executed anything. */
 const refusals = new Set([
@@ -45,6 +46,8 @@ export const describe = (error: unknown): string => {
   }
   if (error.message === "Command timed out") return "no reply came in time"
   if (error.message.startsWith(unsent)) return "not connected"
+  const tls = tlsProblem(error, "CHAT_CACHE_VALKEY_CA_FILE")
+  if (tls !== undefined) return tls
   const [line = ""] = error.message.split("\n")
   const text = line.replace(/,? with args beginning with.*$/, "").replace(/ script: [0-9a-f]{40}, on .*$/, "")
   if (text !== "") return text.slice(0, 300)

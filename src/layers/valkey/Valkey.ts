@@ -70,6 +70,7 @@ export const make = (options: Partial<Connection.ConnectionOptions> = {}) =>
     )
     const { client, isReady, problem, reason } = yield* Connection.open(url, {
       ...Connection.defaultOptions,
+      ...(server.ca === undefined ? {} : { ca: server.ca }),
       ...options,
     })
 
