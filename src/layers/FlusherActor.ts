@@ -60,9 +60,13 @@ const drainBackoff = Schedule.exponential(Duration.millis(200)).pipe(
   Schedule.jittered,
 )
 
-/** Statement timeout and lack of memory or locks: a smaller batch may get through. */
+/**
+ * Statement timeout, lack of memory or locks, and no answer within the deadline or a broken connection: a smaller batch
+ * may get through. Where it was only an outage, the next few batches have their old size again.
+ */
 const wantsSmallerBatch = (error: FlushError): boolean =>
-  error._tag === "StoreUnavailable" && ["57014", "53200", "53400"].includes(error.sqlstate ?? "")
+  error._tag === "StoreUnavailable" &&
+  (error.sqlstate === null || ["57014", "53200", "53400"].includes(error.sqlstate))
 
 /**
  * The actor that flushes one queue: one fiber, one bounded mailbox, state that nobody else touches.
