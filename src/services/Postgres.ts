@@ -42,7 +42,7 @@ export class Postgres extends Context.Tag("chat-cache/Postgres")<
       statement: QuerySqlToken,
     ) => Effect.Effect<ReadonlyArray<Row>, StoreError>
 
-    /** Asks the server for nothing but an answer. */
+    /** Asks the server for nothing but an answer. One that is read-only is `StoreUnavailable`. */
     readonly probe: Effect.Effect<void, StoreError>
 
     /** One sentence on what is wrong with the server as of the last operation, `undefined` when that went well. */
