@@ -21,7 +21,10 @@ import type { PublishError } from "./Publisher.ts"
 import type { Quarantine } from "./Quarantine.ts"
 import type { Readiness, StatusReport } from "./Status.ts"
 
-/** Everything that chat-cache does, for applications and for its own doors. */
+/**
+ * Everything that chat-cache does, for applications and for its own doors. What needs Valkey alone ends within 12 seconds
+ * once it no longer answers.
+ */
 export class ChatCache extends Context.Tag("chat-cache/ChatCache")<
   ChatCache,
   {
@@ -69,12 +72,18 @@ export class ChatCache extends Context.Tag("chat-cache/ChatCache")<
       messageId: string,
     ) => Effect.Effect<void, InvalidMessageId | CacheUnavailable | StoreError>
 
-    /** Moves both queues into PostgreSQL now. Fails when one of them did not get to its end; the rest stays queued. */
+    /**
+     * Moves both queues into PostgreSQL now. Fails when one of them did not get to its end; the rest stays queued.
+     * Ends within 75 seconds once a server no longer answers.
+     */
     readonly flush: Effect.Effect<Readonly<Record<QueueName, FlushReport>>, FlushError | ShuttingDown>
 
     readonly rateLimitSettings: Effect.Effect<RateLimitSettings, CacheUnavailable>
 
-    /** Takes effect for every process from the next message on, and survives restarts. */
+    /**
+     * Takes effect for every process from the next message on, and survives restarts. Ends within 30 seconds once a
+     * server no longer answers.
+     */
     readonly updateRateLimitSettings: (
       messageLimit: number,
       windowSeconds: number,
@@ -82,18 +91,23 @@ export class ChatCache extends Context.Tag("chat-cache/ChatCache")<
 
     readonly quarantine: Quarantine["Type"]
 
-    /** Whether the flush actors go on. False means a fault of chat-cache that only a restart ends. */
+    /** Whether the flush actors go on. False means a fault of chat-cache that only a restart ends. Never waits. */
     readonly isAlive: Effect.Effect<boolean>
 
+    /** Answers within 8 seconds, whatever hangs. */
     readonly status: Effect.Effect<StatusReport>
+    /** Answers within 4 seconds, whatever hangs. */
     readonly readiness: Effect.Effect<Readiness>
 
-    /** The journal from a position on, in order, ending with what is recorded now. */
+    /**
+     * The journal from a position on, in order, ending with what is recorded now. Fails within 15 seconds once PostgreSQL
+     * no longer answers.
+     */
     readonly events: (after?: number) => Stream.Stream<RecordedEvent, StoreError>
 
     /**
-     * Takes no more messages, finishes those under way and drains both queues, before the shutdown deadline. Closing
-     * the layer does the same. Repeating it returns the same reports.
+     * Takes no more messages, finishes those under way and drains both queues, before the shutdown deadline: within
+     * 25 seconds, unless configured otherwise. Closing the layer does the same. Repeating it returns the same reports.
      */
     readonly shutdown: Effect.Effect<Readonly<Record<QueueName, DrainReport>>>
   }

@@ -15,7 +15,7 @@ export interface Finding {
   readonly reason: string
 }
 
-/** How the server behind the cache and the queues is. Answers within two seconds. */
+/** How the server behind the cache and the queues is. Answers within 2 seconds. */
 export class CacheHealth extends Context.Tag("chat-cache/CacheHealth")<
   CacheHealth,
   { readonly findings: Effect.Effect<ReadonlyArray<Finding>> }

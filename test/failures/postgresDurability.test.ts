@@ -35,23 +35,32 @@ const findings = [
 ]
 
 layer(scene(), { excludeTestServices: true, timeout: "1 minute" })("What a crash may cost", (it) => {
-  it.effect.each(findings)("$name: told at start, by readiness and status, until it is repaired", (finding) =>
+  it.effect.each(findings)("$name: told by readiness and status until it is repaired", (finding) =>
     Effect.gen(function* () {
-      const { accounts, daemon, keyPrefix } = yield* Scene
+      const { accounts, daemon } = yield* Scene
       yield* Effect.acquireRelease(finding.begin, () => finding.end)
       yield* isDegraded(daemon, finding.says)
       const { body } = yield* Daemon.request("GET", `${daemon.url}/status`)
       assert.match(body.problems.join(" "), finding.says)
-      const next = yield* Daemon.start({ environment: { CHAT_CACHE_KEY_PREFIX: keyPrefix } })
-      yield* eventually(
-        "it is in the log of one that starts",
-        Effect.map(next.output, (output) => finding.says.test(output)),
-      )
       // It is no reason to stop: what is taken is safe in Valkey, and is stored.
       yield* accounts.publishAll(daemon.url, 5)
       assert.strictEqual((yield* flush(daemon)).status, 200)
       yield* finding.end
       yield* settles
+    }).pipe(Effect.scoped),
+  )
+
+  it.effect("all of that is told in the log of a daemon that starts", () =>
+    Effect.gen(function* () {
+      const { keyPrefix } = yield* Scene
+      yield* Effect.forEach(findings, ({ begin, end }) => Effect.acquireRelease(begin, () => end))
+      const daemon = yield* Daemon.start({ environment: { CHAT_CACHE_KEY_PREFIX: keyPrefix } })
+      for (const { says } of findings) {
+        yield* eventually(
+          `the log says ${says}`,
+          Effect.map(daemon.output, (output) => says.test(output)),
+        )
+      }
     }).pipe(Effect.scoped),
   )
 

@@ -1,5 +1,5 @@
 /** The way to PostgreSQL fails without a word: nothing waits longer than its deadline, and all is stored in the end. */
-import { assert, it } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Redacted } from "effect"
 import { PostgresServer } from "../../src/services/PostgresServer.ts"
 import * as Daemon from "../support/DaemonProcess.ts"
@@ -12,31 +12,6 @@ const { flush, isDegraded, makeScene, Scene, settles, signalBackends, stall, sto
 
 const servers = Layer.merge(valkeyShared, controlledPostgres)
 
-it.live.concurrent(
-  "its process is stopped in a transaction (SIGSTOP): the deadline ends the wait, and all is stored",
-  () =>
-    Effect.gen(function* () {
-      const subject = yield* makeScene()
-      const { accounts, daemon } = subject
-      const { waiting, release } = yield* stall("insert")
-      yield* accounts.publishAll(daemon.url, 10)
-      const flushed = yield* Effect.fork(flush(daemon))
-      const hung = yield* waiting
-      yield* Effect.acquireRelease(signalBackends(hung, "SIGSTOP"), () => signalBackends(hung, "SIGCONT"))
-      yield* release
-      const { status, body } = yield* Fiber.join(flushed)
-      assert.strictEqual(status, 503)
-      assert.deepInclude(body, { _tag: "StoreUnavailable", sqlstate: null })
-      assert.match(body.reason, /no answer within 30s/)
-      // The process still holds the rows and the lock of the queue; others are served.
-      yield* isDegraded(daemon, /public queue cannot be flushed since/)
-      yield* accounts.publishAll(daemon.url, 5)
-      yield* signalBackends(hung, "SIGCONT")
-      yield* Effect.provideService(settles, Scene, subject)
-    }).pipe(Effect.scoped, Effect.provide(servers)),
-  90_000,
-)
-
 /** A daemon of its own, whose way to PostgreSQL can be broken. */
 const onBrokenWay = Effect.gen(function* () {
   const { url } = yield* PostgresServer
@@ -44,49 +19,76 @@ const onBrokenWay = Effect.gen(function* () {
   return { proxy, subject: yield* makeScene({}, proxy.through) }
 })
 
-it.live.concurrent(
-  "the reply to COMMIT is lost: the batch is found stored when it is tried again, and adds no row",
-  () =>
-    Effect.gen(function* () {
-      const { proxy, subject } = yield* onBrokenWay
-      const { accounts, daemon } = subject
-      const { waiting, release } = yield* stall("commit")
-      const before = yield* stored
-      yield* accounts.publishAll(daemon.url, 10)
-      const flushed = yield* Effect.fork(flush(daemon))
-      yield* waiting
-      yield* proxy.setMode("dropReplies")
-      yield* release
-      yield* eventually(
-        "it is committed",
-        Effect.map(stored, (count) => count === before + 10),
-      )
-      yield* proxy.setMode("pass")
-      const { status, body } = yield* Fiber.join(flushed)
-      assert.strictEqual(status, 503)
-      assert.match(body.reason, /the outcome of COMMIT is unknown/)
-      yield* Effect.provideService(settles, Scene, subject)
-      const report = yield* Daemon.request("GET", `${daemon.url}/status`)
-      assert.deepInclude(report.body.queues.public, { persisted: 15, duplicates: 10 })
-    }).pipe(Effect.scoped, Effect.provide(servers)),
-  90_000,
-)
+describe.concurrent("A PostgreSQL that says nothing", () => {
+  it.live(
+    "its process is stopped in a transaction (SIGSTOP): the deadline ends the wait, and all is stored",
+    () =>
+      Effect.gen(function* () {
+        const subject = yield* makeScene()
+        const { accounts, daemon } = subject
+        const { waiting, release } = yield* stall("insert")
+        yield* accounts.publishAll(daemon.url, 10)
+        const flushed = yield* Effect.fork(flush(daemon))
+        const hung = yield* waiting
+        yield* Effect.acquireRelease(signalBackends(hung, "SIGSTOP"), () => signalBackends(hung, "SIGCONT"))
+        yield* release
+        const { status, body } = yield* Fiber.join(flushed)
+        assert.strictEqual(status, 503)
+        assert.deepInclude(body, { _tag: "StoreUnavailable", sqlstate: null })
+        assert.match(body.reason, /no answer within 30s/)
+        // The process still holds the rows and the lock of the queue; others are served.
+        yield* isDegraded(daemon, /public queue cannot be flushed since/)
+        yield* accounts.publishAll(daemon.url, 5)
+        yield* signalBackends(hung, "SIGCONT")
+        yield* Effect.provideService(settles, Scene, subject)
+      }).pipe(Effect.scoped, Effect.provide(servers)),
+    90_000,
+  )
 
-it.live.concurrent(
-  "half-open, nothing moves and nobody is told: the deadline ends the wait, and all is stored",
-  () =>
-    Effect.gen(function* () {
-      const { proxy, subject } = yield* onBrokenWay
-      const { accounts, daemon } = subject
-      yield* proxy.setMode("blackhole")
-      yield* accounts.publishAll(daemon.url, 10)
-      yield* isDegraded(daemon, /cannot be reached since .*no answer within 5s.*messages stay queued/)
-      const { status, body } = yield* flush(daemon)
-      assert.strictEqual(status, 503)
-      assert.deepInclude(body, { _tag: "StoreUnavailable", sqlstate: null })
-      yield* accounts.publishAll(daemon.url, 5)
-      yield* proxy.setMode("pass")
-      yield* Effect.provideService(settles, Scene, subject)
-    }).pipe(Effect.scoped, Effect.provide(servers)),
-  90_000,
-)
+  it.live(
+    "the reply to COMMIT is lost: the batch is found stored when it is tried again, and adds no row",
+    () =>
+      Effect.gen(function* () {
+        const { proxy, subject } = yield* onBrokenWay
+        const { accounts, daemon } = subject
+        const { waiting, release } = yield* stall("commit")
+        const before = yield* stored
+        yield* accounts.publishAll(daemon.url, 10)
+        const flushed = yield* Effect.fork(flush(daemon))
+        yield* waiting
+        yield* proxy.setMode("dropReplies")
+        yield* release
+        yield* eventually(
+          "it is committed",
+          Effect.map(stored, (count) => count === before + 10),
+        )
+        yield* proxy.setMode("pass")
+        const { status, body } = yield* Fiber.join(flushed)
+        assert.strictEqual(status, 503)
+        assert.match(body.reason, /the outcome of COMMIT is unknown/)
+        yield* Effect.provideService(settles, Scene, subject)
+        const report = yield* Daemon.request("GET", `${daemon.url}/status`)
+        assert.deepInclude(report.body.queues.public, { persisted: 15, duplicates: 10 })
+      }).pipe(Effect.scoped, Effect.provide(servers)),
+    90_000,
+  )
+
+  it.live(
+    "half-open, nothing moves and nobody is told: the deadline ends the wait, and all is stored",
+    () =>
+      Effect.gen(function* () {
+        const { proxy, subject } = yield* onBrokenWay
+        const { accounts, daemon } = subject
+        yield* proxy.setMode("blackhole")
+        yield* accounts.publishAll(daemon.url, 10)
+        yield* isDegraded(daemon, /cannot be reached since .*no answer within 5s.*messages stay queued/)
+        const { status, body } = yield* flush(daemon)
+        assert.strictEqual(status, 503)
+        assert.deepInclude(body, { _tag: "StoreUnavailable", sqlstate: null })
+        yield* accounts.publishAll(daemon.url, 5)
+        yield* proxy.setMode("pass")
+        yield* Effect.provideService(settles, Scene, subject)
+      }).pipe(Effect.scoped, Effect.provide(servers)),
+    90_000,
+  )
+})

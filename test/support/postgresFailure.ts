@@ -58,10 +58,16 @@ export const session = Effect.flatMap(PostgresServer, ({ url }) =>
   ),
 )
 
-/** What an operator does to a process of PostgreSQL. */
+/** Sends it to processes of PostgreSQL, as far as they have not ended. */
 export const signalBackends = (pids: ReadonlyArray<number>, signal: NodeJS.Signals) =>
   Effect.sync(() => {
-    for (const pid of pids) process.kill(pid, signal)
+    for (const pid of pids) {
+      try {
+        process.kill(pid, signal)
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error
+      }
+    }
   })
 
 /** Returns the connections that wait for a lock that a test holds, once one does. */
