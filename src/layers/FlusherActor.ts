@@ -19,6 +19,7 @@ import type { DrainReport, FlushError, FlushProblem, FlushReport } from "../serv
 import { FlushQueue, type ReadLimit } from "../services/FlushQueue.ts"
 import { MessageStore } from "../services/MessageStore.ts"
 import { Settings } from "../services/Settings.ts"
+import * as BatchSize from "./BatchSize.ts"
 import type { BatchResult } from "./flushBatch.ts"
 import { inOwnFiber } from "./inOwnFiber.ts"
 import * as Metrics from "./Metrics.ts"
@@ -92,7 +93,9 @@ export const make = Effect.fnUntraced(function* (
   let wakePending = false
   let beatPending = false
   let lastTurn = yield* Clock.currentTimeMillis
-  let batchEntries = settings.flushBatchSize
+  const batchSize = BatchSize.make(settings.flushBatchSize)
+  /** Whether a batch went through since the last failure. */
+  let hasProgressed = false
   let problem: (FlushProblem & { readonly startedAtMillis: number }) | undefined
   /** An outage that is over and not in the journal yet. */
   let outageToReport: OutageReport | undefined
@@ -117,7 +120,7 @@ export const make = Effect.fnUntraced(function* (
 
   const adaptBatch = (error: FlushError) =>
     Effect.sync(() => {
-      if (wantsSmallerBatch(error)) batchEntries = Math.max(1, batchEntries >>> 1)
+      if (wantsSmallerBatch(error)) batchSize.failed()
     })
 
   const count = (batch: BatchResult, duration: Duration.Duration): void => {
@@ -134,7 +137,7 @@ export const make = Effect.fnUntraced(function* (
     let left = yield* flushQueue.length(queue)
     while (left > 0) {
       yield* showTurn
-      const limit = { entries: batchEntries, bytes: settings.flushBatchBytes }
+      const limit = { entries: batchSize.entries(), bytes: settings.flushBatchBytes }
       const [duration, batch] = yield* flushBatch(queue, trigger, limit).pipe(
         Effect.tapError(adaptBatch),
         Effect.timed,
@@ -146,7 +149,8 @@ export const make = Effect.fnUntraced(function* (
       totals.duplicates += batch.duplicates
       totals.quarantined += batch.quarantined
       totals.deleted += batch.deleted
-      batchEntries = Math.min(settings.flushBatchSize, batchEntries * 2)
+      batchSize.succeeded()
+      hasProgressed = true
     }
     return { ...totals, remaining: yield* flushQueue.length(queue) }
   })
@@ -165,6 +169,9 @@ export const make = Effect.fnUntraced(function* (
       isOutage ? LogLevel.Warning : LogLevel.Error,
       `Flush of the ${queue} queue failed (attempt ${problem.attempts}, since ${problem.since}): ${error.message}`,
     )
+    // Pauses grow only while nothing gets through.
+    if (hasProgressed) yield* retrySchedule.reset
+    hasProgressed = false
     // The driver sleeps for the next delay of the schedule, which never ends.
     yield* FiberHandle.run(
       retryTimer,
@@ -204,7 +211,8 @@ export const make = Effect.fnUntraced(function* (
   )
 
   const onSuccess = (report: FlushReport) =>
-    endOutage().pipe(
+    Effect.sync(batchSize.reset).pipe(
+      Effect.zipRight(endOutage()),
       Effect.zipRight(reportOutage),
       Effect.zipRight(report.remaining === 0 ? Effect.void : notifyLength(report.remaining)),
     )
