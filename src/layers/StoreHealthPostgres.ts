@@ -18,7 +18,8 @@ const look = sql.unsafe`
       SELECT relname::text FROM pg_class
       WHERE oid IN (
         to_regclass('chat_messages'), to_regclass('private_messages'),
-        to_regclass('quarantined_messages'), to_regclass('events')
+        to_regclass('quarantined_messages'), to_regclass('deleted_messages'),
+        to_regclass('events')
       ) AND relpersistence <> 'p'
       ORDER BY relname
     ) AS unlogged_tables`

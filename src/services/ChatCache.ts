@@ -61,13 +61,13 @@ export class ChatCache extends Context.Tag("chat-cache/ChatCache")<
     /**
      * Deletes a public message for good: from the recent list, the queue and the table, and also if it only arrives
      * later. Deleting again what is deleted, or what nobody has seen, is fine. With `CacheUnavailable` it may be seen in
-     * the recent list until it is repeated.
+     * the recent list until it is repeated. Ends within 30 seconds once a server no longer answers.
      */
     readonly delete: (
       messageId: string,
     ) => Effect.Effect<void, InvalidMessageId | CacheUnavailable | StoreError>
 
-    /** The same for a private message, which disappears for both of its users. */
+    /** The same for a private message, which disappears for both of its users. Ends within 30 seconds as well. */
     readonly deletePrivate: (
       messageId: string,
     ) => Effect.Effect<void, InvalidMessageId | CacheUnavailable | StoreError>

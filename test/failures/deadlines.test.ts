@@ -8,6 +8,7 @@ import { readdirSync, readFileSync } from "node:fs"
 import * as CacheHealthValkey from "../../src/layers/CacheHealthValkey.ts"
 import * as CacheIdCounterLayer from "../../src/layers/CacheIdCounter.ts"
 import * as ChatCacheLayer from "../../src/layers/ChatCache.ts"
+import * as DeletionLayer from "../../src/layers/Deletion.ts"
 import * as EventJournalPostgres from "../../src/layers/EventJournalPostgres.ts"
 import * as FlusherLayer from "../../src/layers/Flusher.ts"
 import * as FlushQueueValkey from "../../src/layers/FlushQueueValkey.ts"
@@ -20,6 +21,7 @@ import * as PublisherLayer from "../../src/layers/Publisher.ts"
 import * as QuarantineLayer from "../../src/layers/Quarantine.ts"
 import * as RateLimiterLayer from "../../src/layers/RateLimiter.ts"
 import * as RateLimitStoreValkey from "../../src/layers/RateLimitStoreValkey.ts"
+import * as ServiceManagerSystemd from "../../src/layers/ServiceManagerSystemd.ts"
 import * as SettingsConfig from "../../src/layers/SettingsConfig.ts"
 import * as StatusLayer from "../../src/layers/Status.ts"
 import * as StoreHealthPostgres from "../../src/layers/StoreHealthPostgres.ts"
@@ -44,11 +46,11 @@ const ports = Layer.mergeAll(
 
 /** As the daemon has them, with nothing hidden. */
 const everything = Layer.merge(ChatCacheLayer.layerWithoutDependencies, StatusLayer.layer).pipe(
-  Layer.provideMerge(Layer.merge(PublisherLayer.layer, QuarantineLayer.layer)),
+  Layer.provideMerge(Layer.mergeAll(DeletionLayer.layer, PublisherLayer.layer, QuarantineLayer.layer)),
   Layer.provideMerge(FlusherLayer.layer),
   Layer.provideMerge(RateLimiterLayer.layer),
   Layer.provideMerge(Layer.merge(CacheIdCounterLayer.layer, JournalStateLayer.layer)),
-  Layer.provideMerge(InstanceLayer.layer),
+  Layer.provideMerge(Layer.merge(InstanceLayer.layer, ServiceManagerSystemd.layerConfig)),
   Layer.provideMerge(ports),
 )
 

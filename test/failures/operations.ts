@@ -3,6 +3,7 @@ import { type Context, Effect, type Either, Stream } from "effect"
 import { sql } from "slonik"
 import { CacheIdCounter } from "../../src/services/CacheIdCounter.ts"
 import { ChatCache } from "../../src/services/ChatCache.ts"
+import { Deletion } from "../../src/services/Deletion.ts"
 import { EventJournal } from "../../src/services/EventJournal.ts"
 import { Flusher } from "../../src/services/Flusher.ts"
 import { FlushQueue } from "../../src/services/FlushQueue.ts"
@@ -17,6 +18,7 @@ import { Publisher } from "../../src/services/Publisher.ts"
 import { Quarantine } from "../../src/services/Quarantine.ts"
 import { RateLimiter } from "../../src/services/RateLimiter.ts"
 import { RateLimitStore } from "../../src/services/RateLimitStore.ts"
+import { ServiceManager } from "../../src/services/ServiceManager.ts"
 import { Settings } from "../../src/services/Settings.ts"
 import { Status } from "../../src/services/Status.ts"
 import { Valkey } from "../../src/services/Valkey.ts"
@@ -57,6 +59,7 @@ const postgres = needs("postgres")
 const both = needs("valkey", "postgres")
 
 export const draft = { owner_id: "1", username: "ada", channel: "general", message: "Hello" }
+const messageId = "01900000-0000-7000-8000-000000000001"
 const privateDraft = { owner_id: "1", username: "ada", recipient_id: "2", recipient: "bob", message: "Psst" }
 const script = { name: "answer", text: "return 1", sha1: "e0e1f9fabfc9d4800c877a703b823ac0578ff8db" }
 const limit = { entries: 10, bytes: 1_000_000 }
@@ -79,20 +82,25 @@ export const table: ReadonlyArray<Entry> = [
     recent: valkey(({ recent }) => recent()),
     recentPrivate: valkey(({ recentPrivate }) => recentPrivate("1")),
     clearPrivate: valkey(({ clearPrivate }) => clearPrivate()),
+    delete: both((chat) => chat.delete(messageId)),
+    deletePrivate: both(({ deletePrivate }) => deletePrivate(messageId)),
     flush: both(({ flush }) => flush),
     rateLimitSettings: valkey(({ rateLimitSettings }) => rateLimitSettings),
     updateRateLimitSettings: both(({ updateRateLimitSettings }) => updateRateLimitSettings(1_000_000, 60)),
     quarantine: data,
+    isAlive: nothing(({ isAlive }) => isAlive),
     status: nothing(({ status }) => status),
     readiness: nothing(({ readiness }) => readiness),
     events: postgres(({ events }) => Stream.runDrain(events())),
     shutdown: { ...nothing<ChatCache["Type"]>(({ shutdown }) => shutdown), isLast: true },
   }),
+  service(Deletion, { delete: both((deletion) => deletion.delete("public", messageId)) }),
   service(EventJournal, { read: postgres(({ read }) => read(0, 10)) }),
   service(Flusher, {
     flush: both(({ flush }) => flush("public")),
     notifyLength: nothing(({ notifyLength }) => notifyLength("public", 1)),
     problem: nothing(({ problem }) => problem("public")),
+    isAlive: nothing(({ isAlive }) => isAlive),
     drain: { ...nothing<Flusher["Type"]>(({ drain }) => drain), isLast: true },
   }),
   service(FlushQueue, {
@@ -118,6 +126,8 @@ export const table: ReadonlyArray<Entry> = [
     append: valkey(({ append }) => append("public", [])),
     recent: valkey(({ recent }) => recent),
     recentPrivate: valkey(({ recentPrivate }) => recentPrivate("1")),
+    deletedIds: valkey(({ deletedIds }) => deletedIds("public")),
+    remove: valkey(({ remove }) => remove("public", messageId, [])),
     clearPrivate: valkey(({ clearPrivate }) => clearPrivate("1")),
     clearAllPrivate: valkey(({ clearAllPrivate }) => clearAllPrivate),
   }),
@@ -160,6 +170,13 @@ export const table: ReadonlyArray<Entry> = [
   service(RateLimitStore, {
     settings: valkey(({ settings }) => settings),
     apply: valkey(({ apply }) => apply({ message_limit: 1_000_000, window_seconds: 60 }, 0)),
+  }),
+  service(ServiceManager, {
+    ready: nothing(({ ready }) => ready),
+    status: nothing(({ status }) => status("a line")),
+    stopping: nothing(({ stopping }) => stopping),
+    alive: nothing(({ alive }) => alive),
+    watchdogTimeout: data,
   }),
   service(Settings, {
     keyPrefix: data,
