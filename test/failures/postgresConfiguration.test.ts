@@ -1,9 +1,13 @@
 /** PostgreSQL answers, and is not as it should be: somebody has to repair it, and nothing is lost or quarantined meanwhile. */
 import { layer } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
+import { vi } from "vitest"
 import { PostgresServer } from "../../src/services/PostgresServer.ts"
 import { query } from "../support/Servers.ts"
 import * as PostgresFailure from "../support/postgresFailure.ts"
+
+// Servers and daemons start and recover, on a machine that may be busy, and some failures last for a deadline.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 })
 
 const { control, isDegraded, Scene, scene, survives, terminateConnections } = PostgresFailure
 
@@ -23,7 +27,7 @@ const renameDatabase = (from: string, to: string) =>
     }
   })
 
-layer(scene(), { excludeTestServices: true, timeout: "1 minute" })("PostgreSQL as it should not be", (it) => {
+layer(scene(), { excludeTestServices: true })("PostgreSQL as it should not be", (it) => {
   it.effect("read-only: the alarm says so before anything has to be stored, and the pool is dropped", () =>
     Effect.gen(function* () {
       const { daemon } = yield* Scene

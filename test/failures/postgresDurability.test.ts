@@ -1,10 +1,14 @@
 /** What PostgreSQL has confirmed is there after a crash, and where it would not be, the operator is told. */
 import { assert, layer } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
+import { vi } from "vitest"
 import * as Daemon from "../support/DaemonProcess.ts"
 import { eventually } from "../support/eventually.ts"
 import * as PostgresFailure from "../support/postgresFailure.ts"
 import { ControlledPostgres, query } from "../support/Servers.ts"
+
+// Servers and daemons start and recover, on a machine that may be busy, and some failures last for a deadline.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 })
 
 const { control, flush, isDegraded, isWell, Scene, scene, settles, signalBackends, stored } = PostgresFailure
 
@@ -34,7 +38,7 @@ const findings = [
   },
 ]
 
-layer(scene(), { excludeTestServices: true, timeout: "1 minute" })("What a crash may cost", (it) => {
+layer(scene(), { excludeTestServices: true })("What a crash may cost", (it) => {
   it.effect.each(findings)("$name: told by readiness and status until it is repaired", (finding) =>
     Effect.gen(function* () {
       const { accounts, daemon } = yield* Scene

@@ -3,11 +3,15 @@ import { assert, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import { randomBytes } from "node:crypto"
 import { stat } from "node:fs/promises"
+import { vi } from "vitest"
 import { ValkeyServer } from "../../src/services/ValkeyServer.ts"
 import { rawClient } from "../layers/valkey/rawClient.ts"
 import * as Daemon from "../support/DaemonProcess.ts"
 import * as PostgresFailure from "../support/postgresFailure.ts"
 import * as SmallDisk from "../support/smallDisk.ts"
+
+// Servers and daemons start and recover, on a machine that may be busy, and some failures last for a deadline.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 })
 
 const { control, flush, isDegraded, isWell, nothingIsQuarantined, Scene, scene, stored, survives } =
   PostgresFailure
@@ -48,7 +52,7 @@ const fill = control(
 
 const large = { message: randomBytes(3000).toString("base64") }
 
-layer(scene(), { excludeTestServices: true, timeout: "1 minute" })("What went wrong elsewhere", (it) => {
+layer(scene(), { excludeTestServices: true })("What went wrong elsewhere", (it) => {
   it.effect.skipIf(!SmallDisk.canMount)(
     `a full disk sends nothing to the dead letters, as it did in Kafka's JDBC sink (issue 1312) and Vector (issue 10870)${
       SmallDisk.canMount ? "" : " (skipped: only root can mount the small disk that it needs)"

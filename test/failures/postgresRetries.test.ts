@@ -1,7 +1,11 @@
 /** PostgreSQL ends a transaction for reasons of its own: the batch is tried again, whole or in smaller pieces. */
 import { assert, layer } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
+import { vi } from "vitest"
 import * as PostgresFailure from "../support/postgresFailure.ts"
+
+// Servers and daemons start and recover, on a machine that may be busy, and some failures last for a deadline.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 })
 
 const { control, flush, isDegraded, Scene, scene, session, settles, survives, stall, terminateConnections } =
   PostgresFailure
@@ -18,7 +22,7 @@ const batchesAfter = (position: unknown) =>
 
 const lastPosition = Effect.map(control("SELECT max(position) AS last FROM events"), ([row]) => row!["last"])
 
-layer(scene({ CHAT_CACHE_FLUSH_BATCH_SIZE: "40" }), { excludeTestServices: true, timeout: "1 minute" })(
+layer(scene({ CHAT_CACHE_FLUSH_BATCH_SIZE: "40" }), { excludeTestServices: true })(
   "A transaction that PostgreSQL ends",
   (it) => {
     it.effect("by a deadlock: it is tried again", () =>
