@@ -9,7 +9,11 @@ import * as MessageStoreMemory from "./MessageStoreMemory.ts"
 
 const healthy = Layer.merge(
   Layer.succeed(CacheHealth, { findings: Effect.succeed([]) }),
-  Layer.succeed(StoreHealth, { problem: Effect.sync(() => undefined), probe: Effect.void }),
+  Layer.succeed(StoreHealth, {
+    problem: Effect.sync(() => undefined),
+    findings: Effect.succeed([]),
+    probe: Effect.void,
+  }),
 )
 
 /** chat-cache without servers, for tests of applications. Everything is gone when the layer is closed. */

@@ -19,6 +19,7 @@ import type { DrainReport, FlushError, FlushProblem, FlushReport } from "../serv
 import { FlushQueue, type ReadLimit } from "../services/FlushQueue.ts"
 import { MessageStore } from "../services/MessageStore.ts"
 import { Settings } from "../services/Settings.ts"
+import * as BatchSize from "./BatchSize.ts"
 import type { BatchResult } from "./flushBatch.ts"
 import { inOwnFiber } from "./inOwnFiber.ts"
 import * as Metrics from "./Metrics.ts"
@@ -60,9 +61,13 @@ const drainBackoff = Schedule.exponential(Duration.millis(200)).pipe(
   Schedule.jittered,
 )
 
-/** Statement timeout and lack of memory or locks: a smaller batch may get through. */
+/**
+ * Statement timeout, lack of memory or locks, and no answer within the deadline or a broken connection: a smaller batch
+ * may get through. Where it was only an outage, the next few batches have their old size again.
+ */
 const wantsSmallerBatch = (error: FlushError): boolean =>
-  error._tag === "StoreUnavailable" && ["57014", "53200", "53400"].includes(error.sqlstate ?? "")
+  error._tag === "StoreUnavailable" &&
+  (error.sqlstate === null || ["57014", "53200", "53400"].includes(error.sqlstate))
 
 /**
  * The actor that flushes one queue: one fiber, one bounded mailbox, state that nobody else touches.
@@ -88,7 +93,9 @@ export const make = Effect.fnUntraced(function* (
   let wakePending = false
   let beatPending = false
   let lastTurn = yield* Clock.currentTimeMillis
-  let batchEntries = settings.flushBatchSize
+  const batchSize = BatchSize.make(settings.flushBatchSize)
+  /** Whether a batch went through since the last failure. */
+  let hasProgressed = false
   let problem: (FlushProblem & { readonly startedAtMillis: number }) | undefined
   /** An outage that is over and not in the journal yet. */
   let outageToReport: OutageReport | undefined
@@ -113,7 +120,7 @@ export const make = Effect.fnUntraced(function* (
 
   const adaptBatch = (error: FlushError) =>
     Effect.sync(() => {
-      if (wantsSmallerBatch(error)) batchEntries = Math.max(1, batchEntries >>> 1)
+      if (wantsSmallerBatch(error)) batchSize.failed()
     })
 
   const count = (batch: BatchResult, duration: Duration.Duration): void => {
@@ -130,7 +137,7 @@ export const make = Effect.fnUntraced(function* (
     let left = yield* flushQueue.length(queue)
     while (left > 0) {
       yield* showTurn
-      const limit = { entries: batchEntries, bytes: settings.flushBatchBytes }
+      const limit = { entries: batchSize.entries(), bytes: settings.flushBatchBytes }
       const [duration, batch] = yield* flushBatch(queue, trigger, limit).pipe(
         Effect.tapError(adaptBatch),
         Effect.timed,
@@ -142,7 +149,8 @@ export const make = Effect.fnUntraced(function* (
       totals.duplicates += batch.duplicates
       totals.quarantined += batch.quarantined
       totals.deleted += batch.deleted
-      batchEntries = Math.min(settings.flushBatchSize, batchEntries * 2)
+      batchSize.succeeded()
+      hasProgressed = true
     }
     return { ...totals, remaining: yield* flushQueue.length(queue) }
   })
@@ -161,6 +169,9 @@ export const make = Effect.fnUntraced(function* (
       isOutage ? LogLevel.Warning : LogLevel.Error,
       `Flush of the ${queue} queue failed (attempt ${problem.attempts}, since ${problem.since}): ${error.message}`,
     )
+    // Pauses grow only while nothing gets through.
+    if (hasProgressed) yield* retrySchedule.reset
+    hasProgressed = false
     // The driver sleeps for the next delay of the schedule, which never ends.
     yield* FiberHandle.run(
       retryTimer,
@@ -200,7 +211,8 @@ export const make = Effect.fnUntraced(function* (
   )
 
   const onSuccess = (report: FlushReport) =>
-    endOutage().pipe(
+    Effect.sync(batchSize.reset).pipe(
+      Effect.zipRight(endOutage()),
       Effect.zipRight(reportOutage),
       Effect.zipRight(report.remaining === 0 ? Effect.void : notifyLength(report.remaining)),
     )

@@ -1,4 +1,5 @@
 import { Effect, Layer, Ref } from "effect"
+import type { StoreError } from "../domain/Errors.ts"
 import { initialState, evolve } from "../domain/State.ts"
 import { EventJournal } from "../services/EventJournal.ts"
 import { type FoldedState, JournalState } from "../services/JournalState.ts"
@@ -19,6 +20,10 @@ const make = Effect.gen(function* () {
   // Two readings at once would fold the same events twice.
   const mutex = yield* Effect.makeSemaphore(1)
 
+  /** How many readings have failed, and with what the last one did. */
+  let failures = 0
+  let lastFailure: StoreError | undefined
+
   const readOn = Effect.gen(function* () {
     while (true) {
       const { position } = yield* Ref.get(folded)
@@ -26,10 +31,25 @@ const make = Effect.gen(function* () {
       yield* Ref.update(folded, (current) => events.reduce(fold, current))
       if (events.length < pageSize) return yield* Ref.get(folded)
     }
+  }).pipe(
+    Effect.tapError((error) =>
+      Effect.sync(() => {
+        failures++
+        lastFailure = error
+      }),
+    ),
+  )
+
+  /** Whoever waited for a reading that failed fails with it: one deadline of the store for all, instead of one each. */
+  const refresh = Effect.suspend(() => {
+    const before = failures
+    return Effect.suspend(() =>
+      failures === before || lastFailure === undefined ? readOn : Effect.fail(lastFailure),
+    ).pipe(mutex.withPermits(1))
   })
 
   return JournalState.of({
-    refresh: readOn.pipe(mutex.withPermits(1), Effect.withSpan("JournalState.refresh")),
+    refresh: refresh.pipe(Effect.withSpan("JournalState.refresh")),
     lastKnown: Ref.get(folded),
   })
 })

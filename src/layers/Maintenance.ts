@@ -30,15 +30,22 @@ const make = Effect.gen(function* () {
     return yield* new UnsafeConfiguration({ check: unsafe.check, reason: unsafe.reason })
   }
 
-  let reported = new Set<string>()
-  const reportFindings = Effect.gen(function* () {
-    const findings = yield* cacheHealth.findings
-    for (const finding of findings) {
-      if (reported.has(finding.check)) continue
-      yield* Effect.logWithLevel(isUnsafe(finding) ? LogLevel.Error : LogLevel.Warning, finding.reason)
-    }
-    reported = new Set(findings.map(({ check }) => check))
-  })
+  /** Says what has come up since the last time. Each server for itself, so that one that hangs does not hide the other's. */
+  const reporting = (ask: Effect.Effect<ReadonlyArray<Finding>>) => {
+    let reported = new Set<string>()
+    return Effect.gen(function* () {
+      const findings = yield* ask
+      for (const finding of findings) {
+        if (reported.has(finding.check)) continue
+        yield* Effect.logWithLevel(isUnsafe(finding) ? LogLevel.Error : LogLevel.Warning, finding.reason)
+      }
+      reported = new Set(findings.map(({ check }) => check))
+    })
+  }
+  const reports = [
+    reporting(cacheHealth.findings),
+    reporting(Effect.zipRight(storeHealth.probe, storeHealth.findings)),
+  ]
 
   // The limit comes first: once the counters are there, messages are taken.
   const start = Effect.gen(function* () {
@@ -56,7 +63,9 @@ const make = Effect.gen(function* () {
 
   yield* inBackground(start.pipe(Effect.retry(untilItWorks)))
   yield* inBackground(journalStart.pipe(Effect.retry(untilItWorks)))
-  yield* inBackground(Effect.repeat(reportFindings, Schedule.spaced(Duration.minutes(1))))
+  for (const report of reports) {
+    yield* inBackground(Effect.repeat(report, Schedule.spaced(Duration.minutes(1))))
+  }
   // Valkey may lose the settings without losing its counters.
   yield* inBackground(Effect.repeat(Effect.ignore(rateLimiter.restore), Schedule.spaced(Duration.minutes(1))))
   yield* inBackground(Effect.repeat(storeHealth.probe, Schedule.spaced(Duration.seconds(2))))

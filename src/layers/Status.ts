@@ -82,6 +82,7 @@ const make = Effect.gen(function* () {
   )
 
   const storing = Effect.gen(function* () {
+    const findings = yield* storeHealth.findings
     const reasons: Array<string> = []
     const problem = yield* storeHealth.problem
     if (problem !== undefined) reasons.push(problem)
@@ -92,7 +93,10 @@ const make = Effect.gen(function* () {
         `The ${queue} queue cannot be flushed since ${flushProblem.since} (${flushProblem.attempts} attempts): ${flushProblem.reason}`,
       )
     }
-    return reasons.map((reason): Finding => ({ severity: "warning", check: "flush", reason }))
+    return [
+      ...findings,
+      ...reasons.map((reason): Finding => ({ severity: "warning", check: "flush", reason })),
+    ]
   })
 
   const readiness = Effect.zipWith(publishing, storing, (first, second) =>

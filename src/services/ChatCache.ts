@@ -25,7 +25,10 @@ import type { PublishError } from "./Publisher.ts"
 import type { Quarantine } from "./Quarantine.ts"
 import type { Readiness, StatusReport } from "./Status.ts"
 
-/** Everything that chat-cache does, for applications and for its own doors. */
+/**
+ * Everything that chat-cache does, for applications and for its own doors. What needs Valkey alone ends within 12 seconds
+ * once it no longer answers.
+ */
 export class ChatCache extends Context.Tag("chat-cache/ChatCache")<
   ChatCache,
   {
@@ -82,23 +85,29 @@ export class ChatCache extends Context.Tag("chat-cache/ChatCache")<
     /**
      * Deletes a public message for good: from the recent list, the queue and the table, and also if it only arrives
      * later. Deleting again what is deleted, or what nobody has seen, is fine. With `CacheUnavailable` it may be seen in
-     * the recent list until it is repeated.
+     * the recent list until it is repeated. Ends within 30 seconds once a server no longer answers.
      */
     readonly delete: (
       messageId: string,
     ) => Effect.Effect<void, InvalidMessageId | CacheUnavailable | StoreError>
 
-    /** The same for a private message, which disappears for both of its users. */
+    /** The same for a private message, which disappears for both of its users. Ends within 30 seconds as well. */
     readonly deletePrivate: (
       messageId: string,
     ) => Effect.Effect<void, InvalidMessageId | CacheUnavailable | StoreError>
 
-    /** Moves both queues into PostgreSQL now. Fails when one of them did not get to its end; the rest stays queued. */
+    /**
+     * Moves both queues into PostgreSQL now. Fails when one of them did not get to its end; the rest stays queued.
+     * Ends within 75 seconds once a server no longer answers.
+     */
     readonly flush: Effect.Effect<Readonly<Record<QueueName, FlushReport>>, FlushError | ShuttingDown>
 
     readonly rateLimitSettings: Effect.Effect<RateLimitSettings, CacheUnavailable>
 
-    /** Takes effect for every process from the next message on, and survives restarts. */
+    /**
+     * Takes effect for every process from the next message on, and survives restarts. Ends within 30 seconds once a
+     * server no longer answers.
+     */
     readonly updateRateLimitSettings: (
       messageLimit: number,
       windowSeconds: number,
@@ -106,16 +115,21 @@ export class ChatCache extends Context.Tag("chat-cache/ChatCache")<
 
     readonly quarantine: Quarantine["Type"]
 
-    /** Whether the flush actors go on. False means a fault of chat-cache that only a restart ends. */
+    /** Whether the flush actors go on. False means a fault of chat-cache that only a restart ends. Never waits. */
     readonly isAlive: Effect.Effect<boolean>
 
+    /** Answers within 8 seconds, whatever hangs. */
     readonly status: Effect.Effect<StatusReport>
+    /** Answers within 4 seconds, whatever hangs. */
     readonly readiness: Effect.Effect<Readiness>
 
     /** Recounts the books from what the servers hold. Reads everything: for operators, not for every minute. */
     readonly audit: Effect.Effect<AuditReport, AuditError>
 
-    /** The journal from a position on, in order, ending with what is recorded now. */
+    /**
+     * The journal from a position on, in order, ending with what is recorded now. Fails within 15 seconds once PostgreSQL
+     * no longer answers.
+     */
     readonly events: (after?: number) => Stream.Stream<RecordedEvent, StoreError>
 
     /**
@@ -125,8 +139,8 @@ export class ChatCache extends Context.Tag("chat-cache/ChatCache")<
     readonly followEvents: (after?: number) => Stream.Stream<RecordedEvent, StoreMisconfigured>
 
     /**
-     * Takes no more messages, finishes those under way and drains both queues, before the shutdown deadline. Closing
-     * the layer does the same. Repeating it returns the same reports.
+     * Takes no more messages, finishes those under way and drains both queues, before the shutdown deadline: within
+     * 25 seconds, unless configured otherwise. Closing the layer does the same. Repeating it returns the same reports.
      */
     readonly shutdown: Effect.Effect<Readonly<Record<QueueName, DrainReport>>>
   }

@@ -2,7 +2,7 @@ import { Context, type Effect } from "effect"
 import type { CacheUnavailable, InvalidMessageId, StoreError } from "../domain/Errors.ts"
 import type { QueueName } from "../domain/Message.ts"
 
-/** Takes messages back, wherever they are. */
+/** Takes messages back, wherever they are. It ends within 30 seconds once a server no longer answers. */
 export class Deletion extends Context.Tag("chat-cache/Deletion")<
   Deletion,
   {

@@ -35,7 +35,7 @@ export interface QueuePage {
 
 /**
  * The logs of messages that PostgreSQL does not have yet. Entries are appended at the tail by `MessageCache.append`
- * and leave at the head by `acknowledge`, after PostgreSQL has committed them; nothing else removes one.
+ * and leave at the head by `acknowledge`, after PostgreSQL has committed them; nothing else removes one. Each operation ends within 24 seconds.
  */
 export class FlushQueue extends Context.Tag("chat-cache/FlushQueue")<
   FlushQueue,

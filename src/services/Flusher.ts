@@ -45,23 +45,27 @@ export interface FlushProblem {
 export class Flusher extends Context.Tag("chat-cache/Flusher")<
   Flusher,
   {
-    /** Works off everything that the queue holds now. Fails with the error that stopped it. */
+    /**
+     * Works off everything that the queue holds now. Fails with the error that stopped it, within 75 seconds once a server
+     * no longer answers: an attempt that is under way comes to its own end first.
+     */
     readonly flush: (queue: QueueName) => Effect.Effect<FlushReport, FlushError | ShuttingDown>
 
     /** Tells the queue's actor how long the queue is. Never waits. */
     readonly notifyLength: (queue: QueueName, length: number) => Effect.Effect<void>
 
-    /** What keeps the queue from being flushed at the moment, `undefined` when nothing does. */
+    /** What keeps the queue from being flushed at the moment, `undefined` when nothing does. Never waits. */
     readonly problem: (queue: QueueName) => Effect.Effect<FlushProblem | undefined>
 
     /**
      * Whether both actors go on: each has taken a turn within the last minute, as it does every second when there is
-     * nothing to do, and with every batch when there is. No operation of a turn may take that long.
+     * nothing to do, and with every batch when there is. No operation of a turn may take that long. Never waits.
      */
     readonly isAlive: Effect.Effect<boolean>
 
     /**
-     * Works off what both queues hold now, trying again until the shutdown deadline, then stops for good.
+     * Works off what both queues hold now, trying again until the shutdown deadline, then stops for good: within
+     * 25 seconds, unless configured otherwise.
      * Repeating it returns the same reports.
      */
     readonly drain: Effect.Effect<Readonly<Record<QueueName, DrainReport>>>

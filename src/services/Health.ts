@@ -3,7 +3,8 @@ import { Context, type Effect } from "effect"
 /** Something about a server that an operator should know. */
 export interface Finding {
   /**
-   * - `unsafe`: messages could be lost without an error. Refused at start, reported later.
+   * - `unsafe`: messages could be lost without an error. Of Valkey, which has to be there, it is refused at start; of
+   *   PostgreSQL it is reported, because what is taken meanwhile is safe in Valkey.
    * - `blocking`: messages cannot be taken.
    * - `warning`: everything works, something should be improved.
    */
@@ -14,7 +15,7 @@ export interface Finding {
   readonly reason: string
 }
 
-/** How the server behind the cache and the queues is. Answers within two seconds. */
+/** How the server behind the cache and the queues is. Answers within 2 seconds. */
 export class CacheHealth extends Context.Tag("chat-cache/CacheHealth")<
   CacheHealth,
   { readonly findings: Effect.Effect<ReadonlyArray<Finding>> }
@@ -26,7 +27,9 @@ export class StoreHealth extends Context.Tag("chat-cache/StoreHealth")<
   {
     /** What was wrong when it was last asked anything, `undefined` when nothing was. Never waits for the server. */
     readonly problem: Effect.Effect<string | undefined>
-    /** Asks it something, so that `problem` is up to date. */
+    /** What of its settings and tables puts stored messages at risk, as of the last `probe`. Never waits for the server. */
+    readonly findings: Effect.Effect<ReadonlyArray<Finding>>
+    /** Asks it, so that `problem` and `findings` are up to date. Answers within 20 seconds. */
     readonly probe: Effect.Effect<void>
   }
 >() {}

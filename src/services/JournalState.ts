@@ -14,9 +14,12 @@ export interface FoldedState {
 export class JournalState extends Context.Tag("chat-cache/JournalState")<
   JournalState,
   {
-    /** Folds what has been recorded since, by any process, and returns the state. */
+    /**
+     * Folds what has been recorded since, by any process, and returns the state. Fails within 30 seconds once PostgreSQL no
+     * longer answers, however many ask.
+     */
     readonly refresh: Effect.Effect<FoldedState, StoreError>
-    /** The state as of the last refresh. Never fails, also when PostgreSQL is down. */
+    /** The state as of the last refresh. Never fails and never waits, also when PostgreSQL is down. */
     readonly lastKnown: Effect.Effect<FoldedState>
   }
 >() {}

@@ -37,7 +37,10 @@ export const maximumDeletedIds = 1000
 /** Longer than any queue should wait for PostgreSQL. */
 export const deletedIdsLast = Duration.days(7)
 
-/** The recent messages, and the one door to the flush queues. */
+/**
+ * The recent messages, and the one door to the flush queues. Each operation ends within 12 seconds once the server no
+ * longer answers.
+ */
 export class MessageCache extends Context.Tag("chat-cache/MessageCache")<
   MessageCache,
   {

@@ -98,14 +98,17 @@ export interface QuarantineFilter {
   readonly limit: number
 }
 
-/** PostgreSQL: messages, quarantine and journal, changed only in transactions. */
+/**
+ * PostgreSQL: messages, quarantine and journal, changed only in transactions. What only reads ends within 15 seconds, even
+ * if the server hangs.
+ */
 export class MessageStore extends Context.Tag("chat-cache/MessageStore")<
   MessageStore,
   {
     /**
      * Runs the body in one transaction: COMMIT when it succeeds, ROLLBACK when it fails or is interrupted.
      * `StoreUnavailable` may mean that the reply to COMMIT was lost: running the body again is harmless, because what
-     * is stored already is passed over. Ends within the store's deadline even if the server hangs.
+     * is stored already is passed over. Ends within 30 seconds, even if the server hangs.
      */
     readonly transaction: <A, E>(
       body: (transaction: StoreTransaction) => Effect.Effect<A, E>,

@@ -25,7 +25,8 @@ export class Postgres extends Context.Tag("chat-cache/Postgres")<
      * Runs the body in one transaction (READ COMMITTED, `synchronous_commit = on`): COMMIT when it succeeds, ROLLBACK
      * when it fails or is interrupted. The first transaction of the process migrates the database before it begins.
      *
-     * Ends within the deadline, waiting for a free connection included, even if the server hangs.
+     * Ends within the deadline, waiting for a free connection included, even if the server
+     * hangs: within 30 seconds, unless another one is given.
      *
      * @param operation what the caller is doing, for the error, such as `MessageStore.transaction`
      * @param deadline the store's own one for transactions unless given
@@ -36,16 +37,16 @@ export class Postgres extends Context.Tag("chat-cache/Postgres")<
       deadline?: Duration.DurationInput,
     ) => Effect.Effect<A, E | StoreError>
 
-    /** The same for one statement, with the shorter deadline of a read. */
+    /** The same for one statement, within 15 seconds. */
     readonly read: <Row>(
       operation: string,
       statement: QuerySqlToken,
     ) => Effect.Effect<ReadonlyArray<Row>, StoreError>
 
-    /** Asks the server for nothing but an answer. */
+    /** Asks the server for nothing but an answer. One that is read-only is `StoreUnavailable`. Ends within 5 seconds. */
     readonly probe: Effect.Effect<void, StoreError>
 
-    /** One sentence on what is wrong with the server as of the last operation, `undefined` when that went well. */
+    /** One sentence on what is wrong with the server as of the last operation, `undefined` when that went well. Never waits. */
     readonly problem: Effect.Effect<string | undefined>
   }
 >() {}

@@ -20,7 +20,8 @@ export interface PublisherLoad {
 
 /**
  * Takes messages. Concurrent calls travel to Valkey together, without a timer: whatever waits goes with the next call.
- * A caller who is interrupted does not learn the outcome; its message may be taken all the same.
+ * A caller who is interrupted does not learn the outcome; its message may be taken all the same. Every message has its
+ * outcome within 12 seconds once Valkey no longer answers.
  */
 export class Publisher extends Context.Tag("chat-cache/Publisher")<
   Publisher,
@@ -34,6 +35,7 @@ export class Publisher extends Context.Tag("chat-cache/Publisher")<
       drafts: ReadonlyArray<unknown>,
     ) => Effect.Effect<ReadonlyArray<Either.Either<Accepted, PublishError>>>
 
+    /** Never waits. */
     readonly load: Effect.Effect<PublisherLoad>
 
     /** Refuses new messages with `ShuttingDown` from now on, and returns when those under way have their outcome. */

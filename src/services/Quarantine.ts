@@ -9,7 +9,7 @@ import type {
 import type { QuarantineEntry } from "../domain/Quarantine.ts"
 import type { QuarantineFilter } from "./MessageStore.ts"
 
-/** The messages that could not be stored, and what can be done about them. */
+/** The messages that could not be stored, and what can be done about them. Each operation ends within 30 seconds. */
 export class Quarantine extends Context.Tag("chat-cache/Quarantine")<
   Quarantine,
   {

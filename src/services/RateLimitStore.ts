@@ -2,7 +2,10 @@ import { Context, type Effect } from "effect"
 import type { CacheUnavailable } from "../domain/Errors.ts"
 import type { RateLimitSettings } from "../domain/RateLimit.ts"
 
-/** The rate-limit settings in force for every process at once, and the running counters. */
+/**
+ * The rate-limit settings in force for every process at once, and the running counters. Each operation ends within
+ * 12 seconds once the server no longer answers.
+ */
 export class RateLimitStore extends Context.Tag("chat-cache/RateLimitStore")<
   RateLimitStore,
   {

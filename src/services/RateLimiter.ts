@@ -2,7 +2,10 @@ import { Context, type Effect } from "effect"
 import type { CacheUnavailable, InvalidRateLimitSettings, StoreError } from "../domain/Errors.ts"
 import type { RateLimitSettings } from "../domain/RateLimit.ts"
 
-/** How fast each user may send. The counting itself is part of `MessageCache.append`, in the same atomic step. */
+/**
+ * How fast each user may send. The counting itself is part of `MessageCache.append`, in the same atomic step.
+ * Each operation ends within 30 seconds once a server no longer answers.
+ */
 export class RateLimiter extends Context.Tag("chat-cache/RateLimiter")<
   RateLimiter,
   {

@@ -1,6 +1,9 @@
 import { Context, type Duration, type Effect, type Option } from "effect"
 
-/** What started this process and watches over it. Where nothing does, nothing is told to nobody. */
+/**
+ * What started this process and watches over it. Where nothing does, nothing is told to nobody.
+ * Each operation ends within 5 seconds.
+ */
 export class ServiceManager extends Context.Tag("chat-cache/ServiceManager")<
   ServiceManager,
   {

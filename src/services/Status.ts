@@ -55,7 +55,9 @@ export interface StatusReport extends Readiness {
 export class Status extends Context.Tag("chat-cache/Status")<
   Status,
   {
+    /** Within 8 seconds. */
     readonly report: Effect.Effect<StatusReport>
+    /** Within 4 seconds. */
     readonly readiness: Effect.Effect<Readiness>
   }
 >() {}

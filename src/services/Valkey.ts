@@ -22,7 +22,8 @@ export interface ValkeyScript {
 /**
  * One connection to Valkey that keeps itself up.
  *
- * Nothing here is retried or waits for a connection, and every call ends within the command timeout. `CacheUnavailable`
+ * Nothing here is retried or waits for a connection, and every call ends within 12 seconds (a script that the
+ * server has forgotten is sent again, so that is twice the command timeout). `CacheUnavailable`
  * says `refused` when Valkey certainly did not execute the command, and `unknown` when it may have. Its `reason` begins
  * with Valkey's error code where Valkey gave one.
  */
@@ -32,7 +33,7 @@ export class Valkey extends Context.Tag("chat-cache/Valkey")<
     /** Host and port, without credentials. */
     readonly address: string
 
-    /** One sentence on why Valkey cannot be used at the moment, or `undefined` while it is connected. */
+    /** One sentence on why Valkey cannot be used at the moment, or `undefined` while it is connected. Never waits. */
     readonly problem: Effect.Effect<string | undefined>
 
     /** @param operation what the caller is doing, for the error */

@@ -64,7 +64,11 @@ const store = FaultyStore.layer.pipe(Layer.provideMerge(MessageStoreMemory.layer
 
 const healthy = Layer.merge(
   Layer.succeed(CacheHealth, { findings: Effect.succeed([]) }),
-  Layer.succeed(StoreHealth, { problem: Effect.void as Effect.Effect<undefined>, probe: Effect.void }),
+  Layer.succeed(StoreHealth, {
+    problem: Effect.void as Effect.Effect<undefined>,
+    findings: Effect.succeed([]),
+    probe: Effect.void,
+  }),
 )
 
 /** Every line that was logged. */

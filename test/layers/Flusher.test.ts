@@ -1,5 +1,6 @@
 import { assert, it } from "@effect/vitest"
 import { Duration, Effect, Exit, Fiber, Layer, Scope, TestClock } from "effect"
+import { StoreUnavailable } from "../../src/domain/Errors.ts"
 import type { Event } from "../../src/domain/Event.ts"
 import type { PublicMessage } from "../../src/domain/Message.ts"
 import * as CacheIdCounterLayer from "../../src/layers/CacheIdCounter.ts"
@@ -300,4 +301,44 @@ it.scoped("is alive while it takes its turns, idle or in an outage, and not once
     yield* TestClock.adjust("10 seconds")
     yield* Fiber.join(drained)
   }).pipe(Effect.provide(layer())),
+)
+
+/** What a store says when it does not get a batch done in time. */
+const tooSlowFor = (most: number) =>
+  Layer.effect(
+    MessageStore,
+    Effect.map(MessageStore, (store) => ({
+      ...store,
+      transaction: (body) =>
+        store.transaction((transaction) =>
+          body({
+            ...transaction,
+            insert: (queue, messages) =>
+              messages.length > most
+                ? new StoreUnavailable({ operation: "test", reason: "no answer within 30s", sqlstate: null })
+                : transaction.insert(queue, messages),
+          }),
+        ),
+    })),
+  )
+
+it.scoped(
+  "a batch that is not done before the deadline is tried in smaller pieces, until they get through",
+  () =>
+    Effect.gen(function* () {
+      yield* queueMessages(1, 100)
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(yield* queueLength, 0)
+      const batches = named(yield* journal, "BatchPersisted").map(({ persisted }) => persisted)
+      assert.isAtMost(Math.max(...batches), 10)
+    }).pipe(
+      Effect.provide(
+        FlusherLayer.layer.pipe(
+          Layer.provideMerge(CacheIdCounterLayer.layer),
+          Layer.provideMerge(tooSlowFor(10)),
+          Layer.provideMerge(Layer.mergeAll(CacheMemory.layer, MessageStoreMemory.layer)),
+          Layer.provideMerge(SettingsConfig.layer({ ...settings, flushBatchSize: 100 })),
+        ),
+      ),
+    ),
 )

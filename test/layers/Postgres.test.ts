@@ -610,7 +610,9 @@ describe("What is said about a failure", () => {
           reason: 'relation "events" does not exist',
           sqlstate: "42P01",
         })
-        expect(yield* problem).toMatch(/is misconfigured since .* \(relation "events" does not exist\)$/)
+        expect(yield* problem).toMatch(
+          /is misconfigured since .* \(relation "events" does not exist\): restore the table/,
+        )
       }),
     ),
   )

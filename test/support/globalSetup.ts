@@ -25,8 +25,8 @@ declare module "vitest" {
 
 const DIRECTORY_PREFIX = "chat-cache-test-"
 
-/** What is lost when the machine stops is of no interest to a test, and many databases are made. */
-const SETTINGS = { fsync: "off", full_page_writes: "off", max_connections: "300" }
+/** Many test files, each with daemons of its own. Durable as in production: anything else is a finding. */
+const SETTINGS = { max_connections: "300" }
 
 const isRunning = (pid: number): boolean => {
   try {

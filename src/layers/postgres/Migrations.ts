@@ -13,9 +13,15 @@ const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {
 
 const migrate = async (client: Client, deadlineMillis: number): Promise<ReadonlyArray<string>> => {
   // Imported when it is needed, because it takes longer to load than everything else that serving needs.
-  const { runner } = await import("node-pg-migrate")
-  // The runner waits for another process that migrates, and building an index may outlast a role's own timeouts.
-  await client.query(`SET statement_timeout = ${deadlineMillis}; SET lock_timeout = ${deadlineMillis}`)
+  const { PG_MIGRATE_LOCK_ID, runner } = await import("node-pg-migrate")
+  // One transaction around everything, so that nothing is left on the connection that a pooler may give to others: neither
+  // the lock nor a setting. Waiting for another process and building an index may outlast a role's own timeouts.
+  await client.query(
+    `BEGIN;
+     SET LOCAL statement_timeout = ${deadlineMillis};
+     SET LOCAL lock_timeout = ${deadlineMillis};
+     SELECT pg_advisory_xact_lock(${PG_MIGRATE_LOCK_ID})`,
+  )
   const { rows } = await client.query("SELECT coalesce(current_schema(), 'public') AS schema")
   let refused: unknown
   // The runner puts some errors of the server into the text of its own ones, where their SQLSTATE is lost.
@@ -31,12 +37,15 @@ const migrate = async (client: Client, deadlineMillis: number): Promise<Readonly
       dbClient: listened as unknown as ClientBase,
       dir: directory,
       direction: "up",
-      schema: rows[0].schema,
+      // Not as `schema`, which would be set for the session.
+      migrationsSchema: rows[0].schema,
       migrationsTable: table,
       singleTransaction: true,
-      advisoryLockMode: "wait",
+      noLock: true,
       logger: silent,
     })
+    // What the runner commits is this transaction, its own one having been begun already.
+    if (migrations.length === 0) await client.query("COMMIT")
     return migrations.map(({ name }) => name)
   } catch (error) {
     throw refused ?? error

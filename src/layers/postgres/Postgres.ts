@@ -44,6 +44,18 @@ export const defaults: PostgresOptions = {
 /** After a failover the old primary still answers, and its connections are as read-only as it is. */
 const readOnly = "25006"
 
+/** A transaction of which the server says that it could store nothing. */
+const probe = ({ query }: PostgresTransaction) =>
+  query<{ readonly read_only: string }>(
+    sql.unsafe`SELECT current_setting('transaction_read_only') AS read_only`,
+  ).pipe(
+    Effect.filterOrFail(
+      ({ rows }) => rows[0]?.read_only === "off",
+      () => new StoreUnavailable({ operation: "probe", reason: "it is read-only", sqlstate: readOnly }),
+    ),
+    Effect.asVoid,
+  )
+
 export const make = (
   overrides: Partial<PostgresOptions> = {},
 ): Effect.Effect<typeof Postgres.Service, never, PostgresServer | Scope.Scope> =>
@@ -104,7 +116,7 @@ export const make = (
         run(operation, ({ query }) => query<Row>(statement), options.readDeadline).pipe(
           Effect.map(({ rows }) => rows),
         ),
-      probe: Effect.asVoid(run("probe", ({ query }) => query(sql.unsafe`SELECT 1`), options.probeDeadline)),
+      probe: run("probe", probe, options.probeDeadline),
       problem: problem.sentence,
     })
   })
