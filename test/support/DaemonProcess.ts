@@ -13,6 +13,8 @@ export interface DaemonProcess {
   readonly signal: (signal: NodeJS.Signals) => Effect.Effect<void>
   /** The exit code, or the signal that ended the process. */
   readonly exited: Effect.Effect<number | NodeJS.Signals>
+  /** The same, or `undefined` while it runs. Never waits. */
+  readonly ended: Effect.Effect<number | NodeJS.Signals | undefined>
   /** Everything that it has written to standard output and standard error. */
   readonly output: Effect.Effect<string>
 }
@@ -88,6 +90,7 @@ export const run: (
     pid: child.pid as number,
     signal: (signal: NodeJS.Signals) => Effect.sync(() => void child.kill(signal)),
     exited: Effect.promise(() => exited),
+    ended: Effect.sync(() => child.exitCode ?? child.signalCode ?? undefined),
     output: Effect.sync(() => output.join("")),
     url: Effect.promise(() => url),
   }
