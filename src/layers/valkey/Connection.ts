@@ -105,6 +105,7 @@ export const open = (
     const client = yield* Effect.acquireRelease(
       Effect.sync(() =>
         connect(url, options, state.onReadOnly)
+          .on("connect", state.onConnect)
           .on("ready", state.onReady)
           .on("error", state.onError)
           .on("close", state.onClose),

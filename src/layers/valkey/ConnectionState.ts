@@ -7,6 +7,8 @@ const readOnlyReportInterval = Duration.toMillis("1 minute")
 
 /** What the events of a client tell about its connection. Changes are logged, attempts are not. */
 export interface ConnectionState {
+  /** A socket is open, and the server has not said anything yet. */
+  readonly onConnect: () => void
   readonly onReady: () => void
   readonly onError: (error: unknown) => void
   readonly onClose: () => void
@@ -20,6 +22,19 @@ export interface ConnectionState {
   readonly sentence: () => string
 }
 
+/** What a socket says when its other end is gone. */
+const hangUps = new Set<unknown>(["ECONNRESET", "EPIPE"])
+
+/**
+ * A server that has enough clients says so and closes the connection, but its words are lost when the client has
+ * written something to it already.
+ */
+const describeHangUp = (error: unknown): string =>
+  `the server closes new connections at once (${describe(error)}), as it does when it has as many as its maxclients allows`
+
+const isHangUp = (error: unknown): boolean =>
+  error instanceof Error && "code" in error && hangUps.has(error.code)
+
 /** @param server what to call it, such as `Valkey at 127.0.0.1:6379` */
 export const make = (server: string): Effect.Effect<ConnectionState> =>
   Effect.gen(function* () {
@@ -31,6 +46,7 @@ export const make = (server: string): Effect.Effect<ConnectionState> =>
     let lastError: string | undefined
     let lossTold = false
     let readOnlyToldAt = -Infinity
+    let isNew = false
     let isRenewing = false
     let isEnding = false
 
@@ -44,8 +60,12 @@ export const make = (server: string): Effect.Effect<ConnectionState> =>
     }
 
     return {
+      onConnect: () => {
+        isNew = true
+      },
       onReady: () => {
         Metrics.up.valkey.unsafeUpdate(1, [])
+        isNew = false
         if (lossTold && downSince !== undefined) {
           runFork(
             Effect.logInfo(`${server} can be reached again, after ${Duration.format(now() - downSince)}.`),
@@ -57,11 +77,12 @@ export const make = (server: string): Effect.Effect<ConnectionState> =>
         isRenewing = false
       },
       onError: (error) => {
-        lastError = describe(error)
+        lastError = isNew && isHangUp(error) ? describeHangUp(error) : describe(error)
         if (downSince !== undefined) tellLoss()
       },
       onClose: () => {
         Metrics.up.valkey.unsafeUpdate(0, [])
+        isNew = false
         lastError ??= isRenewing ? "it is a read-only replica" : "the connection was closed"
         downSince ??= now()
         if (!isRenewing) tellLoss()
