@@ -7,7 +7,7 @@ const readOnlyReportInterval = Duration.toMillis("1 minute")
 
 /** What the events of a client tell about its connection. Changes are logged, attempts are not. */
 export interface ConnectionState {
-  /** A socket is open, and the server has not said anything yet. */
+  /** A socket is open, and the server has not said yet that it is ready. */
   readonly onConnect: () => void
   readonly onReady: () => void
   readonly onError: (error: unknown) => void
@@ -50,7 +50,10 @@ export const make = (server: string): Effect.Effect<ConnectionState> =>
     let isRenewing = false
     let isEnding = false
 
-    const reason = () => lastError ?? "it has not answered yet"
+    const reason = () => {
+      const why = lastError ?? "it has not answered yet"
+      return isNew ? `${why}; now it accepts connections and is not ready, as while it loads its data` : why
+    }
     const tellLoss = () => {
       if (lossTold || isEnding) return
       lossTold = true
