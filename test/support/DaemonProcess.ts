@@ -1,6 +1,7 @@
 /** The daemon as a process of its own, on servers of the test. */
 import { Effect, Redacted, type Scope } from "effect"
 import { type ChildProcess, spawn } from "node:child_process"
+import * as fs from "node:fs/promises"
 import { fileURLToPath } from "node:url"
 import { PostgresServer } from "../../src/services/PostgresServer.ts"
 import { ValkeyServer } from "../../src/services/ValkeyServer.ts"
@@ -145,4 +146,11 @@ export const startReady = (options?: Options) =>
         ({ body }) => body?.status !== "unavailable" && body?.journal_position > 0,
       ),
     ),
+  )
+
+/** Waits until the daemon has been stopped by SIGSTOP, its own or somebody else's. */
+export const stopped = ({ pid }: DaemonProcess) =>
+  eventually(
+    "the daemon stands still",
+    Effect.promise(async () => /^\d+ \(.*\) T /.test(await fs.readFile(`/proc/${pid}/stat`, "utf8"))),
   )
