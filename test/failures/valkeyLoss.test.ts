@@ -1,7 +1,6 @@
 /** Valkey is killed, forgets, or goes back in time: what it still has is stored, and what it has lost is told. */
 import { assert, it } from "@effect/vitest"
 import { Context, Effect, Fiber, Layer, Redacted } from "effect"
-import type { Redis } from "iovalkey"
 import { PostgresServer } from "../../src/services/PostgresServer.ts"
 import { ValkeyServer } from "../../src/services/ValkeyServer.ts"
 import { rawClient } from "../layers/valkey/rawClient.ts"
@@ -132,35 +131,37 @@ it.live(
     }).pipe(Effect.scoped, Effect.provide(servers)),
 )
 
-const passwordOf = (url: Redacted.Redacted<string>) => new URL(Redacted.value(url)).password
-
-/** Makes of the second server a replica of the first, which it reaches through a proxy and shares its password with. */
-const replicate = (primary: Redis, replica: Redis, password: string, port: number) =>
-  Effect.gen(function* () {
-    yield* Effect.promise(() => replica.config("SET", "masterauth", password))
-    yield* Effect.promise(() => replica.config("SET", "requirepass", password))
-    yield* Effect.promise(() => replica.call("replicaof", "127.0.0.1", port))
-    yield* eventually(
-      "the replica is connected",
-      Effect.promise(async () => (await primary.info("replication")).includes("state=online")),
-    )
+/** The replica is reached through a proxy, and takes the password of its primary: it is to take its place. */
+const replicate = Effect.fnUntraced(function* (primary: URL, replica: URL, port: number) {
+  const onReplica = yield* rawClient(Redacted.make(replica.href))
+  yield* Effect.promise(async () => {
+    await onReplica.config("SET", "masterauth", primary.password)
+    await onReplica.config("SET", "requirepass", primary.password)
+    await onReplica.call("replicaof", "127.0.0.1", port)
   })
+  yield* eventually(
+    "the replica is connected",
+    Effect.promise(async () => (await onReplica.info("replication")).includes("master_link_status:up")),
+  )
+  replica.password = primary.password
+  return onReplica
+})
 
 it.live(
   "failover to a replica that lags: what it lacks is lost and told, what was stored is not stored again, ids go on above",
   () =>
     Effect.gen(function* () {
       const primary = yield* ControlledValkey
-      const replica = Context.get(yield* Layer.build(Layer.fresh(controlledValkey)), ControlledValkey)
-      const onPrimary = yield* rawClient(primary.url)
-      const onReplica = yield* rawClient(replica.url)
-      const address = yield* TcpProxy.make(Redacted.value(primary.url))
-      const replication = yield* TcpProxy.make(Redacted.value(primary.url))
-      yield* replicate(onPrimary, onReplica, passwordOf(primary.url), replication.port)
+      const other = Context.get(yield* Layer.build(Layer.fresh(controlledValkey)), ControlledValkey)
+      const primaryUrl = new URL(Redacted.value(primary.url))
+      const replicaUrl = new URL(Redacted.value(other.url))
+      const address = yield* TcpProxy.make(primaryUrl.href)
+      const replication = yield* TcpProxy.make(primaryUrl.href)
+      const onReplica = yield* replicate(primaryUrl, replicaUrl, replication.port)
 
       const accounts = yield* Accounts.make()
       const daemon = yield* Daemon.startReady({
-        environment: { VALKEY_URL: address.through(Redacted.value(primary.url)) },
+        environment: { VALKEY_URL: address.through(primaryUrl.href) },
       })
       yield* accounts.publishAll(daemon.url, 20)
       yield* eventually(
@@ -174,18 +175,23 @@ it.live(
 
       yield* primary.kill
       yield* Effect.promise(() => onReplica.call("replicaof", "no", "one"))
-      yield* address.leadTo(Redacted.value(replica.url))
+      yield* address.leadTo(replicaUrl.href)
       yield* eventually(
         "messages are taken by the new primary",
         Effect.map(accounts.publish(daemon.url), ({ status: answer }) => answer === 202),
       )
-      // Ids are given a second time until the flush sees that the counter is behind.
       yield* accounts.publishAll(daemon.url, 9)
+      // Some ids are given a second time. By the next flush they would have passed those of PostgreSQL.
+      yield* eventually(
+        "it is told that Valkey has gone back in time",
+        Effect.map(status(daemon.url), ({ queues }) => queues.public.reseeds === 1),
+      )
+      assert.isAbove((yield* accounts.publish(daemon.url)).body.cache_id, 35)
       const flushed = yield* flush(daemon.url)
       assert.deepInclude(flushed.body.public, { duplicates: 20, quarantined: 0, remaining: 0 })
-      assert.isAbove((yield* accounts.publish(daemon.url)).body.cache_id, 35)
-      yield* flush(daemon.url)
-      yield* accounts.settle(daemon).pipe(Effect.provideService(ValkeyServer, { url: replica.url }))
+      yield* accounts
+        .settle(daemon)
+        .pipe(Effect.provideService(ValkeyServer, { url: Redacted.make(replicaUrl.href) }))
       assert.match(yield* daemon.output, /counter of the public queue was \d+ .* gone back in time/)
       assert.strictEqual((yield* status(daemon.url)).queues.public.reseeds, 1)
     }).pipe(Effect.scoped, Effect.provide(servers)),
