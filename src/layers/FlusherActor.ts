@@ -20,6 +20,7 @@ import { FlushQueue, type ReadLimit } from "../services/FlushQueue.ts"
 import { MessageStore } from "../services/MessageStore.ts"
 import { Settings } from "../services/Settings.ts"
 import type { BatchResult } from "./flushBatch.ts"
+import { elapsedMillis } from "./elapsedMillis.ts"
 import { inOwnFiber } from "./inOwnFiber.ts"
 import * as Metrics from "./Metrics.ts"
 import { shutdownShares } from "./shutdownShares.ts"
@@ -87,9 +88,9 @@ export const make = Effect.fnUntraced(function* (
 
   let wakePending = false
   let beatPending = false
-  let lastTurn = yield* Clock.currentTimeMillis
+  let sinceLastTurn = yield* elapsedMillis
   let batchEntries = settings.flushBatchSize
-  let problem: (FlushProblem & { readonly startedAtMillis: number }) | undefined
+  let problem: (FlushProblem & { readonly elapsed: Effect.Effect<number> }) | undefined
   /** An outage that is over and not in the journal yet. */
   let outageToReport: OutageReport | undefined
 
@@ -104,8 +105,8 @@ export const make = Effect.fnUntraced(function* (
     if (!beatPending) beatPending = mailbox.unsafeOffer({ _tag: "Beat" })
   })
 
-  const showTurn = Effect.map(Clock.currentTimeMillis, (now) => {
-    lastTurn = now
+  const showTurn = Effect.map(elapsedMillis, (sinceNow) => {
+    sinceLastTurn = sinceNow
   })
 
   const notifyLength = (length: number) =>
@@ -153,7 +154,7 @@ export const make = Effect.fnUntraced(function* (
       reason: error.message,
       attempts: (problem?.attempts ?? 0) + 1,
       since: problem?.since ?? DateTime.formatIso(DateTime.unsafeMake(now)),
-      startedAtMillis: problem?.startedAtMillis ?? now,
+      elapsed: problem?.elapsed ?? (yield* elapsedMillis),
     }
     Metrics.flushFailures[queue][error._tag].unsafeUpdate(1, [])
     const isOutage = error._tag === "StoreUnavailable" || error._tag === "CacheUnavailable"
@@ -170,7 +171,6 @@ export const make = Effect.fnUntraced(function* (
 
   const endOutage = Effect.fnUntraced(function* () {
     if (problem === undefined) return
-    const now = yield* Clock.currentTimeMillis
     yield* Effect.logInfo(
       `Flush of the ${queue} queue works again after ${problem.attempts} failed attempts.`,
     )
@@ -180,7 +180,7 @@ export const make = Effect.fnUntraced(function* (
       reason: problem.reason,
       attempts: problem.attempts + (outageToReport?.attempts ?? 0),
       startedAt: outageToReport?.startedAt ?? problem.since,
-      durationMs: now - problem.startedAtMillis + (outageToReport?.durationMs ?? 0),
+      durationMs: (yield* problem.elapsed) + (outageToReport?.durationMs ?? 0),
     }
     problem = undefined
     yield* FiberHandle.clear(retryTimer)
@@ -294,7 +294,7 @@ export const make = Effect.fnUntraced(function* (
     flush,
     notifyLength,
     problem: Effect.sync(() => problem),
-    isAlive: Effect.map(Clock.currentTimeMillis, (now) => now - lastTurn <= longestTurn),
+    isAlive: Effect.suspend(() => Effect.map(sinceLastTurn, (millis) => millis <= longestTurn)),
     drain,
   }
 })

@@ -1,0 +1,127 @@
+/** What happens to the daemon's process. The crash points and the suspended daemon have files of their own. */
+import { assert, it } from "@effect/vitest"
+import { Effect, Fiber, Layer } from "effect"
+import { randomUUID } from "node:crypto"
+import { readFileSync } from "node:fs"
+import { PostgresServer } from "../../src/services/PostgresServer.ts"
+import { ValkeyServer } from "../../src/services/ValkeyServer.ts"
+import { rawClient } from "../layers/valkey/rawClient.ts"
+import * as Accounts from "../support/Accounts.ts"
+import * as clockJump from "../support/clockJump.ts"
+import * as Daemon from "../support/DaemonProcess.ts"
+import { eventually } from "../support/eventually.ts"
+import { controlledValkey, freshDatabase, query, uniqueKeyPrefix, valkeyShared } from "../support/Servers.ts"
+
+const shared = Layer.merge(valkeyShared, freshDatabase)
+
+const onDatabase = (statement: string, values: ReadonlyArray<unknown> = []) =>
+  Effect.flatMap(PostgresServer, ({ url }) => query(url, statement, values))
+
+const hour = 3_600_000
+
+it.live.each([
+  ["forward", hour],
+  ["back", -hour],
+] as const)(
+  "the clock jumps an hour %s in an outage: what is due by time is still done, and the outage has a length",
+  ([, jump]) =>
+    Effect.gen(function* () {
+      const keyPrefix = yield* uniqueKeyPrefix
+      const accounts = yield* Accounts.make(keyPrefix)
+      const daemon = yield* Daemon.startReady({
+        environment: {
+          CHAT_CACHE_KEY_PREFIX: keyPrefix,
+          CHAT_CACHE_FLUSH_INTERVAL: "300 millis",
+          ...clockJump.by(jump),
+        },
+      })
+      yield* onDatabase("ALTER TABLE chat_messages RENAME TO elsewhere")
+      yield* accounts.publishAll(daemon.url, 5)
+      assert.strictEqual((yield* Daemon.request("POST", `${daemon.url}/flush`)).status, 503)
+      yield* daemon.signal("SIGUSR2")
+      yield* eventually(
+        "the clock of the daemon is another one",
+        Effect.map(accounts.publish(daemon.url), ({ body }) => {
+          const ahead = Date.parse(body.authored_at) - Date.now()
+          return Math.abs(ahead) > hour / 2
+        }),
+      )
+      yield* onDatabase("ALTER TABLE elsewhere RENAME TO chat_messages")
+      yield* accounts.settle(daemon)
+      yield* accounts.publishAll(daemon.url, 5)
+      yield* accounts.settle(daemon)
+      const [failure] = yield* onDatabase("SELECT data FROM events WHERE type = 'FlushFailed'")
+      assert.isBelow((failure?.["data"] as { duration_ms: number }).duration_ms, hour / 2)
+      yield* daemon.signal("SIGTERM")
+      assert.strictEqual(yield* daemon.exited, 0, yield* daemon.output)
+    }).pipe(Effect.scoped, Effect.provide(shared)),
+)
+
+it.live("error events: both servers cut every connection, idle and at work, and the daemon goes on", () =>
+  Effect.gen(function* () {
+    const raw = yield* rawClient((yield* ValkeyServer).url)
+    const accounts = yield* Accounts.make()
+    const daemon = yield* Daemon.startReady({
+      environment: { CHAT_CACHE_MAX_CACHE_SIZE: "50", CHAT_CACHE_FLUSH_INTERVAL: "200 millis" },
+    })
+    const cut = Effect.all([
+      Effect.promise(() => raw.call("client", "kill", "type", "normal", "skipme", "yes")),
+      onDatabase(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
+      ),
+    ])
+    const takes = (more: number) =>
+      Effect.flatMap(accounts.having("accepted"), ({ length }) =>
+        eventually(
+          `${more} more messages are taken`,
+          Effect.map(accounts.having("accepted"), (accepted) => accepted.length >= length + more),
+        ),
+      )
+    yield* cut
+    const load = yield* Effect.fork(accounts.load(daemon.url))
+    for (let round = 0; round < 5; round++) {
+      yield* takes(20)
+      yield* cut
+    }
+    yield* takes(20)
+    yield* Fiber.interrupt(load)
+    yield* accounts.settle(daemon)
+    assert.isUndefined(yield* daemon.ended)
+  }).pipe(Effect.scoped, Effect.provide(Layer.merge(controlledValkey, freshDatabase))),
+)
+
+const mebibyte = 1024 * 1024
+
+/** What the process has needed at most, in bytes. */
+const peakMemory = ({ pid }: Daemon.DaemonProcess): number =>
+  Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) * 1024
+
+it.live("a queue of very large entries is read by bytes, and needs no memory for all of it", () =>
+  Effect.gen(function* () {
+    const entries = 16
+    const raw = yield* rawClient((yield* ValkeyServer).url)
+    const accounts = yield* Accounts.make()
+    const messageIds = Array.from({ length: entries }, () => randomUUID())
+    const text = "x".repeat(8 * mebibyte)
+    for (const [index, messageId] of messageIds.entries()) {
+      const data = {
+        message_id: messageId,
+        owner_id: "1",
+        username: "ada",
+        channel: "general",
+        message: text,
+        authored_at: "2026-03-01T12:00:00Z",
+      }
+      yield* Effect.promise(() => raw.rpush("flush_messages", JSON.stringify({ cache_id: index + 1, data })))
+    }
+    yield* accounts.enter("accepted", messageIds)
+    const daemon = yield* Daemon.startReady()
+    const before = peakMemory(daemon)
+    const t0=performance.now()
+    const flushed = yield* Daemon.request("POST", `${daemon.url}/flush`)
+    assert.deepInclude(flushed.body.public, { persisted: entries, quarantined: 0, remaining: 0 })
+    console.log(performance.now()-t0,peakMemory(daemon) / mebibyte, before / mebibyte)
+    assert.isBelow(peakMemory(daemon) - before, (entries * text.length) / 2)
+    yield* accounts.settle(daemon)
+  }).pipe(Effect.scoped, Effect.provide(Layer.merge(controlledValkey, freshDatabase))),
+)
