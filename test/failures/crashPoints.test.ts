@@ -2,12 +2,15 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { randomUUID } from "node:crypto"
+import { vi } from "vitest"
 import { ValkeyServer } from "../../src/services/ValkeyServer.ts"
 import { rawClient } from "../layers/valkey/rawClient.ts"
 import * as Accounts from "../support/Accounts.ts"
 import * as Daemon from "../support/DaemonProcess.ts"
 import { at, type FaultPoint } from "../support/faultPoint.ts"
 import { freshDatabase, uniqueKeyPrefix, valkeyShared } from "../support/Servers.ts"
+
+vi.setConfig({ testTimeout: 90_000 })
 
 const batch = 10
 const good = 19

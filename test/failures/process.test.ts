@@ -2,6 +2,7 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, Fiber, Layer } from "effect"
 import { randomUUID } from "node:crypto"
+import { vi } from "vitest"
 import { PostgresServer } from "../../src/services/PostgresServer.ts"
 import { ValkeyServer } from "../../src/services/ValkeyServer.ts"
 import { rawClient } from "../layers/valkey/rawClient.ts"
@@ -10,6 +11,8 @@ import * as clockJump from "../support/clockJump.ts"
 import * as Daemon from "../support/DaemonProcess.ts"
 import { eventually } from "../support/eventually.ts"
 import { controlledValkey, freshDatabase, query, uniqueKeyPrefix, valkeyShared } from "../support/Servers.ts"
+
+vi.setConfig({ testTimeout: 90_000 })
 
 const shared = Layer.merge(valkeyShared, freshDatabase)
 
@@ -50,7 +53,7 @@ it.live.each([
       yield* accounts.publishAll(daemon.url, 5)
       yield* accounts.settle(daemon)
       const [failure] = yield* onDatabase("SELECT data FROM events WHERE type = 'FlushFailed'")
-      assert.isBelow((failure?.["data"] as { duration_ms: number }).duration_ms, hour / 2)
+      assert.isBelow((failure!["data"] as { duration_ms: number }).duration_ms, hour / 2)
       yield* daemon.signal("SIGTERM")
       assert.strictEqual(yield* daemon.exited, 0, yield* daemon.output)
     }).pipe(Effect.scoped, Effect.provide(shared)),

@@ -1,6 +1,7 @@
 /** Valkey is killed, forgets, or goes back in time: what it still has is stored, and what it has lost is told. */
 import { assert, it } from "@effect/vitest"
 import { Context, Effect, Fiber, Layer, Redacted } from "effect"
+import { vi } from "vitest"
 import { PostgresServer } from "../../src/services/PostgresServer.ts"
 import { ValkeyServer } from "../../src/services/ValkeyServer.ts"
 import { rawClient } from "../layers/valkey/rawClient.ts"
@@ -11,6 +12,8 @@ import { at } from "../support/faultPoint.ts"
 import { ControlledValkey, controlledValkey, freshDatabase, query } from "../support/Servers.ts"
 import * as TcpProxy from "../support/TcpProxy.ts"
 import { restartWith } from "../support/valkeyConfiguration.ts"
+
+vi.setConfig({ testTimeout: 90_000 })
 
 const servers = Layer.merge(controlledValkey, freshDatabase)
 

@@ -2,11 +2,14 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import type { Redis } from "iovalkey"
+import { vi } from "vitest"
 import { rawClient } from "../layers/valkey/rawClient.ts"
 import * as Accounts from "../support/Accounts.ts"
 import * as Daemon from "../support/DaemonProcess.ts"
 import { eventually } from "../support/eventually.ts"
 import { ControlledValkey, controlledValkey, freshDatabase } from "../support/Servers.ts"
+
+vi.setConfig({ testTimeout: 90_000 })
 
 interface Refusal {
   readonly begin: (raw: Redis) => Promise<unknown>

@@ -8,7 +8,7 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import * as path from "node:path"
 import { promisify } from "node:util"
-import { inject } from "vitest"
+import { inject, vi } from "vitest"
 import { freePort } from "../../src/layers/ChildServer.ts"
 import { rawClient } from "../layers/valkey/rawClient.ts"
 import * as Accounts from "../support/Accounts.ts"
@@ -16,6 +16,8 @@ import * as Daemon from "../support/DaemonProcess.ts"
 import { eventually } from "../support/eventually.ts"
 import { ControlledValkey, controlledValkey, freshDatabase } from "../support/Servers.ts"
 import { restartWith } from "../support/valkeyConfiguration.ts"
+
+vi.setConfig({ testTimeout: 90_000 })
 
 const servers = Layer.merge(controlledValkey, freshDatabase)
 

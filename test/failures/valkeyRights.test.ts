@@ -1,6 +1,7 @@
 /** A Valkey user that may do too little: the daemon does not start, and says all that is missing. */
 import { assert, it } from "@effect/vitest"
 import { Context, Effect, Layer, Redacted } from "effect"
+import { vi } from "vitest"
 import { PostgresServer } from "../../src/services/PostgresServer.ts"
 import * as CacheHealthValkey from "../../src/layers/CacheHealthValkey.ts"
 import * as Keys from "../../src/layers/valkey/Keys.ts"
@@ -14,6 +15,8 @@ import { scriptNames, scriptText } from "../lua/scripting.ts"
 import * as Accounts from "../support/Accounts.ts"
 import * as Daemon from "../support/DaemonProcess.ts"
 import { ControlledValkey, controlledValkey, freshDatabase } from "../support/Servers.ts"
+
+vi.setConfig({ testTimeout: 90_000 })
 
 const rights = Rights.make(Keys.make("chat:"))
 const commands = [...new Set(rights.map(({ command: [name] }) => name))]
