@@ -23,6 +23,7 @@ const argumentsBehindKey = {
   lindex: ["0"],
   llen: [],
   lrange: ["0", "0"],
+  lrem: ["0", "element"],
   ltrim: ["0", "0"],
   pexpire: ["1"],
   pttl: [],
@@ -30,6 +31,10 @@ const argumentsBehindKey = {
   set: ["value"],
   type: [],
   unlink: [],
+  zadd: ["1", "member"],
+  zrange: ["0", "0"],
+  zremrangebyrank: ["0", "0"],
+  zremrangebyscore: ["0", "0"],
 } as const
 
 type KeyCommand = keyof typeof argumentsBehindKey
@@ -37,7 +42,9 @@ type KeyCommand = keyof typeof argumentsBehindKey
 const on = (key: string, names: ReadonlyArray<KeyCommand>): ReadonlyArray<Right> =>
   names.map((name) => ({ command: [name, key, ...argumentsBehindKey[name]], key }))
 
-const list = ["lindex", "llen", "lrange", "ltrim", "rpush", "type"] as const
+const recent = ["llen", "lrange", "lrem", "ltrim", "rpush", "type"] as const
+const queue = ["lindex", "llen", "lrange", "ltrim", "rpush", "type"] as const
+const deleted = ["expire", "type", "zadd", "zrange", "zremrangebyrank", "zremrangebyscore"] as const
 const counter = ["get", "incr", "incrby", "set", "type"] as const
 
 /** Stands for all users: a right to the keys of one alone makes no sense. */
@@ -49,12 +56,15 @@ export const make = (keys: Keys): ReadonlyArray<Right> => [
   anywhere("evalsha", "", "0"),
   anywhere("info"),
   anywhere("scan", "0"),
-  ...on(keys.flushQueue.public, list),
-  ...on(keys.flushQueue.private, list),
-  ...on(keys.recent, list),
-  ...on(keys.recentPrivate(someUser), [...list, "unlink"]),
+  anywhere("time"),
+  ...on(keys.flushQueue.public, queue),
+  ...on(keys.flushQueue.private, queue),
+  ...on(keys.recent, recent),
+  ...on(keys.recentPrivate(someUser), [...recent, "unlink"]),
   ...on(keys.counter.public, counter),
   ...on(keys.counter.private, counter),
+  ...on(keys.deleted.public, deleted),
+  ...on(keys.deleted.private, deleted),
   ...on(keys.rateLimit(someUser), ["expire", "incr", "pexpire", "pttl"]),
   ...on(keys.rateLimitSettings, ["hget", "hmget", "hset", "type"]),
 ]
