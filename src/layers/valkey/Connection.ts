@@ -113,10 +113,11 @@ export const open = (
       (opened) => Effect.zipRight(Effect.sync(state.onEnd), close(opened, options.closeTimeout)),
     )
     yield* untilReady(client, options.startTimeout)
+    const isUsable = () => isReady(client) && state.isUsable()
     return {
       client,
-      isReady: () => isReady(client),
+      isReady: isUsable,
       reason: state.reason,
-      problem: () => (isReady(client) ? undefined : state.sentence()),
+      problem: () => (isUsable() ? undefined : state.sentence()),
     }
   })

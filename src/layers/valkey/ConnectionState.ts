@@ -16,6 +16,8 @@ export interface ConnectionState {
   readonly onReadOnly: () => void
   /** The connection is about to be closed for good. */
   readonly onEnd: () => void
+  /** Whether the connection leads to where it should. */
+  readonly isUsable: () => boolean
   /** Why there is no connection, in a few words. */
   readonly reason: () => string
   /** The same as a sentence, with the time since when. */
@@ -35,6 +37,10 @@ const describeHangUp = (error: unknown): string =>
 const isHangUp = (error: unknown): boolean =>
   error instanceof Error && "code" in error && hangUps.has(error.code)
 
+/** The client would go on with database 0, and with whatever is in it. */
+const isRefusedDatabase = (error: unknown): boolean =>
+  error instanceof Error && (error as { command?: { name?: string } }).command?.name === "select"
+
 /** @param server what to call it, such as `Valkey at 127.0.0.1:6379` */
 export const make = (server: string): Effect.Effect<ConnectionState> =>
   Effect.gen(function* () {
@@ -47,6 +53,7 @@ export const make = (server: string): Effect.Effect<ConnectionState> =>
     let lossTold = false
     let readOnlyToldAt = -Infinity
     let isNew = false
+    let isUsable = true
     let isRenewing = false
     let isEnding = false
 
@@ -65,10 +72,12 @@ export const make = (server: string): Effect.Effect<ConnectionState> =>
     return {
       onConnect: () => {
         isNew = true
+        isUsable = true
       },
       onReady: () => {
-        Metrics.up.valkey.unsafeUpdate(1, [])
         isNew = false
+        if (!isUsable) return
+        Metrics.up.valkey.unsafeUpdate(1, [])
         if (lossTold && downSince !== undefined) {
           runFork(
             Effect.logInfo(`${server} can be reached again, after ${Duration.format(now() - downSince)}.`),
@@ -80,6 +89,12 @@ export const make = (server: string): Effect.Effect<ConnectionState> =>
         isRenewing = false
       },
       onError: (error) => {
+        if (isRefusedDatabase(error)) {
+          isUsable = false
+          lastError = `the server refuses the database of VALKEY_URL (${describe(error)})`
+          downSince ??= now()
+          return tellLoss()
+        }
         lastError = isNew && isHangUp(error) ? describeHangUp(error) : describe(error)
         if (downSince !== undefined) tellLoss()
       },
@@ -103,6 +118,7 @@ export const make = (server: string): Effect.Effect<ConnectionState> =>
       onEnd: () => {
         isEnding = true
       },
+      isUsable: () => isUsable,
       reason,
       sentence: () => {
         const since = DateTime.formatIso(DateTime.unsafeMake(downSince ?? now())).replace(/\.\d+Z$/, "Z")
