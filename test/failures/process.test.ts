@@ -121,5 +121,5 @@ it.live(
       const { body } = yield* Daemon.request("GET", `${daemon.url}/status`)
       assert.isAtLeast(body.queues.public.batches, entries / 8)
     }).pipe(Effect.scoped, Effect.provide(Layer.merge(controlledValkey, freshDatabase))),
-  90_000,
+  180_000,
 )

@@ -7,18 +7,15 @@ import { uniqueKeyPrefix } from "./Servers.ts"
 
 export const flush = ({ url }: Daemon.DaemonProcess) => Daemon.request("POST", `${url}/flush`)
 
-/**
- * The first daemon has queued as many messages and stands still at the point of their flush until it gets SIGCONT; the
- * second has been started since.
- */
+/** Of two daemons, the first has queued as many messages and stands still in their flush until it gets SIGCONT. */
 export const make = Effect.fnUntraced(function* (point: FaultPoint, messages: number) {
   const keyPrefix = yield* uniqueKeyPrefix
   const environment = { CHAT_CACHE_KEY_PREFIX: keyPrefix }
   const accounts = yield* Accounts.make(keyPrefix)
+  const other = yield* Daemon.startReady({ environment })
   const frozen = yield* Daemon.startReady({ environment: { ...environment, ...at(point, "SIGSTOP") } })
   yield* accounts.publishAll(frozen.url, messages)
   const flushing = yield* Effect.fork(flush(frozen))
   yield* Daemon.stopped(frozen)
-  const other = yield* Daemon.startReady({ environment })
-  return { accounts, frozen, flushing, other }
+  return { accounts, environment, frozen, flushing, other }
 })
