@@ -1,10 +1,12 @@
-import { DateTime, Duration, Effect, Layer } from "effect"
-import { CacheUnavailable } from "../domain/Errors.ts"
+import { DateTime, Duration, Effect, Either, Layer } from "effect"
+import type { CacheUnavailable } from "../domain/Errors.ts"
 import { CacheHealth, type Finding } from "../services/Health.ts"
 import { Settings } from "../services/Settings.ts"
 import { Valkey } from "../services/Valkey.ts"
 import { errorCode } from "./valkey/Failure.ts"
 import * as Keys from "./valkey/Keys.ts"
+import * as Rights from "./valkey/Rights.ts"
+import * as Script from "./valkey/Script.ts"
 
 type Info = ReadonlyMap<string, string>
 
@@ -93,10 +95,10 @@ const keyTypeProblem = (key: string, expected: string, found: unknown): Finding 
         reason: `The key ${key} holds a ${String(found)} where a ${expected} belongs: another program uses it. Rename or delete the key, or set CHAT_CACHE_KEY_PREFIX.`,
       }
 
-const missingRights = (reason: string): Finding => ({
+const missingRights = (what: string): Finding => ({
   check: "permissions",
   severity: "unsafe",
-  reason: `The Valkey user may not ask what the checks have to know (${reason}). Grant it INFO and TYPE on the keys of chat-cache.`,
+  reason: `The Valkey user lacks rights that chat-cache needs: ${what}. Grant them with ACL SETUSER: +command for each command, ~pattern for the keys.`,
 })
 
 const unreachable = (reason: string): Finding => ({ check: "valkey", severity: "blocking", reason })
@@ -114,6 +116,8 @@ const make = Effect.gen(function* () {
     [keys.deleted.public, "zset"],
     [keys.deleted.private, "zset"],
   ] as const
+  const rights = Rights.make(keys)
+  const checkRights = yield* Script.load("checkRights-0")
 
   const problemsOf = ([infoText, ...types]: ReadonlyArray<unknown>): ReadonlyArray<Finding> => {
     const info = parseInfo(String(infoText))
@@ -127,24 +131,43 @@ const make = Effect.gen(function* () {
     ].filter((problem) => problem !== undefined)
   }
 
-  const ask = valkey.sendAll("check", [["info"], ...keyTypes.map(([key]) => ["type", key] as const)]).pipe(
-    Effect.map(problemsOf),
-    Effect.timeoutFail({
-      duration: answerWithin,
-      onTimeout: () =>
-        new CacheUnavailable({
-          operation: "check",
-          execution: "unknown",
-          reason: `no answer within ${Duration.format(answerWithin)}`,
-        }),
+  const serverProblems = Effect.map(
+    valkey.sendAll("check", [["info"], ...keyTypes.map(([key]) => ["type", key] as const)]),
+    problemsOf,
+  )
+
+  const rightsProblems = Effect.map(
+    valkey.run("check", checkRights, [], Rights.argumentsOf(rights)),
+    (reply): ReadonlyArray<Finding> => {
+      const missing = (reply as ReadonlyArray<number>).map((number) => rights[number - 1]!)
+      return missing.length > 0 ? [missingRights(Rights.describe(missing))] : []
+    },
+  )
+
+  const problemOf = ({ reason }: CacheUnavailable): Finding =>
+    errorCode(reason) === "NOPERM"
+      ? missingRights(reason)
+      : unreachable(`Valkey at ${valkey.address} does not answer: ${reason}.`)
+
+  /** A missing right keeps the other question from being answered, and too old a server knows no such script. */
+  const ask = Effect.all([Effect.either(rightsProblems), Effect.either(serverProblems)], {
+    concurrency: "unbounded",
+  }).pipe(
+    Effect.map(([ofRights, ofServer]) => {
+      const lacking = Either.getOrElse(ofRights, (error) => [problemOf(error)])
+      if (lacking.some(({ check }) => check === "permissions")) return lacking
+      const found = Either.getOrElse(ofServer, (error) => [problemOf(error)])
+      return found.length > 0 ? found : lacking
     }),
-    Effect.catchAll((error) =>
-      Effect.succeed([
-        errorCode(error.reason) === "NOPERM"
-          ? missingRights(error.reason)
-          : unreachable(`Valkey at ${valkey.address} does not answer: ${error.reason}.`),
-      ]),
-    ),
+    Effect.timeoutTo({
+      duration: answerWithin,
+      onSuccess: (found) => found,
+      onTimeout: () => [
+        unreachable(
+          `Valkey at ${valkey.address} does not answer: no answer within ${Duration.format(answerWithin)}.`,
+        ),
+      ],
+    }),
   )
 
   const findings = Effect.flatMap(valkey.problem, (problem) =>

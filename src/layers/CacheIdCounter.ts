@@ -14,8 +14,10 @@ const make = Effect.gen(function* () {
   const store = yield* MessageStore
   const greatestSeen: Record<QueueName, number | undefined> = { public: undefined, private: undefined }
 
-  const observe = (queue: QueueName, cacheId: number): void => {
-    if (cacheId > (greatestSeen[queue] ?? -1)) greatestSeen[queue] = cacheId
+  const observe = (queue: QueueName, first: number, last: number): boolean => {
+    const greatest = greatestSeen[queue] ?? -1
+    if (last > greatest) greatestSeen[queue] = last
+    return first > greatest
   }
 
   const greatestKnown = (queue: QueueName) =>
@@ -25,7 +27,7 @@ const make = Effect.gen(function* () {
         duration: storeDeadline,
         onTimeout: () => new Error("PostgreSQL does not answer"),
       }),
-      Effect.tap((greatest) => Effect.sync(() => observe(queue, greatest))),
+      Effect.tap((greatest) => Effect.sync(() => observe(queue, greatest, greatest))),
       Effect.catchAll((error) =>
         greatestSeen[queue] === undefined
           ? Effect.fail(

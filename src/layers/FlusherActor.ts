@@ -21,6 +21,7 @@ import { MessageStore } from "../services/MessageStore.ts"
 import { Settings } from "../services/Settings.ts"
 import * as BatchSize from "./BatchSize.ts"
 import type { BatchResult } from "./flushBatch.ts"
+import { elapsedMillis } from "./elapsedMillis.ts"
 import { inOwnFiber } from "./inOwnFiber.ts"
 import * as Metrics from "./Metrics.ts"
 import { shutdownShares } from "./shutdownShares.ts"
@@ -92,11 +93,11 @@ export const make = Effect.fnUntraced(function* (
 
   let wakePending = false
   let beatPending = false
-  let lastTurn = yield* Clock.currentTimeMillis
+  let sinceLastTurn = yield* elapsedMillis
   const batchSize = BatchSize.make(settings.flushBatchSize)
   /** Whether a batch went through since the last failure. */
   let hasProgressed = false
-  let problem: (FlushProblem & { readonly startedAtMillis: number }) | undefined
+  let problem: (FlushProblem & { readonly elapsed: Effect.Effect<number> }) | undefined
   /** An outage that is over and not in the journal yet. */
   let outageToReport: OutageReport | undefined
 
@@ -111,8 +112,8 @@ export const make = Effect.fnUntraced(function* (
     if (!beatPending) beatPending = mailbox.unsafeOffer({ _tag: "Beat" })
   })
 
-  const showTurn = Effect.map(Clock.currentTimeMillis, (now) => {
-    lastTurn = now
+  const showTurn = Effect.map(elapsedMillis, (sinceNow) => {
+    sinceLastTurn = sinceNow
   })
 
   const notifyLength = (length: number) =>
@@ -161,7 +162,7 @@ export const make = Effect.fnUntraced(function* (
       reason: error.message,
       attempts: (problem?.attempts ?? 0) + 1,
       since: problem?.since ?? DateTime.formatIso(DateTime.unsafeMake(now)),
-      startedAtMillis: problem?.startedAtMillis ?? now,
+      elapsed: problem?.elapsed ?? (yield* elapsedMillis),
     }
     Metrics.flushFailures[queue][error._tag].unsafeUpdate(1, [])
     const isOutage = error._tag === "StoreUnavailable" || error._tag === "CacheUnavailable"
@@ -181,7 +182,6 @@ export const make = Effect.fnUntraced(function* (
 
   const endOutage = Effect.fnUntraced(function* () {
     if (problem === undefined) return
-    const now = yield* Clock.currentTimeMillis
     yield* Effect.logInfo(
       `Flush of the ${queue} queue works again after ${problem.attempts} failed attempts.`,
     )
@@ -191,7 +191,7 @@ export const make = Effect.fnUntraced(function* (
       reason: problem.reason,
       attempts: problem.attempts + (outageToReport?.attempts ?? 0),
       startedAt: outageToReport?.startedAt ?? problem.since,
-      durationMs: now - problem.startedAtMillis + (outageToReport?.durationMs ?? 0),
+      durationMs: (yield* problem.elapsed) + (outageToReport?.durationMs ?? 0),
     }
     problem = undefined
     yield* FiberHandle.clear(retryTimer)
@@ -306,7 +306,7 @@ export const make = Effect.fnUntraced(function* (
     flush,
     notifyLength,
     problem: Effect.sync(() => problem),
-    isAlive: Effect.map(Clock.currentTimeMillis, (now) => now - lastTurn <= longestTurn),
+    isAlive: Effect.suspend(() => Effect.map(sinceLastTurn, (millis) => millis <= longestTurn)),
     drain,
   }
 })

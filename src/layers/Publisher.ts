@@ -227,16 +227,32 @@ const make = Effect.gen(function* () {
     }
   }
 
+  /** Without waiting for the flush that would see it: after a failover, new ids may have passed the old ones by then. */
+  const raiseCounter = (queue: QueueName) =>
+    counter
+      .reseed(queue)
+      .pipe(
+        Effect.catchAll((error) =>
+          Effect.logWarning(
+            `The id counter of the ${queue} queue has gone back and is not raised yet: ${error.message}`,
+          ),
+        ),
+      )
+
   const distribute = (queue: QueueName, batch: ReadonlyArray<Item>, reply: AppendReply): void => {
-    let greatest = 0
+    let first = 0
+    let last = 0
     for (let index = 0; index < batch.length; index++) {
       const item = batch[index]!
       const outcome = reply.outcomes[index]!
-      if (outcome._tag === "Appended") greatest = outcome.cacheId
+      if (outcome._tag === "Appended") {
+        last = outcome.cacheId
+        if (first === 0) first = last
+      }
       item.settle(outcomeOf(queue, item, outcome))
     }
-    if (greatest > 0) counter.observe(queue, greatest)
     count(queue, batch, reply.outcomes)
+    if (last > 0 && !counter.observe(queue, first, last)) runFork(raiseCounter(queue))
     runFork(flusher.notifyLength(queue, reply.queueLength))
   }
 

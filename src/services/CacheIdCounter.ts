@@ -14,7 +14,11 @@ export class CacheIdCounter extends Context.Tag("chat-cache/CacheIdCounter")<
      */
     readonly reseed: (queue: QueueName) => Effect.Effect<void, CacheUnavailable>
 
-    /** Remembers an id that was given. A plain function, because it is called for every batch on the hot path; it never waits. */
-    readonly observe: (queue: QueueName, cacheId: number) => void
+    /**
+     * Remembers the first and the last id of a batch. Returns false when it does not lie above all ids before it: Valkey
+     * has gone back in time, and the counter is to be raised. A plain function, because it is called for every batch on
+     * the hot path; it never waits.
+     */
+    readonly observe: (queue: QueueName, first: number, last: number) => boolean
   }
 >() {}

@@ -28,18 +28,6 @@ const message = (text: string, fields: Record<string, unknown> = {}) => ({
 
 const unlimited = { CHAT_CACHE_MESSAGE_LIMIT: "1000000" }
 
-/** Once it is ready it has been to PostgreSQL, and its tables are there. */
-const startReady = (options?: Parameters<typeof Daemon.start>[0]) =>
-  Effect.tap(Daemon.start(options), ({ url }) =>
-    eventually(
-      "the daemon is ready and has journalled its start",
-      Effect.map(
-        Daemon.request("GET", `${url}/status`),
-        ({ body }) => body.status === "ok" && body.journal_position > 0,
-      ),
-    ),
-  )
-
 const storedTexts = Effect.flatMap(PostgresServer, ({ url }) =>
   query(url, "SELECT message FROM chat_messages ORDER BY id"),
 ).pipe(Effect.map((rows) => rows.map((row) => row["message"])))
@@ -61,7 +49,7 @@ const queueLength = commands((client) => client.llen("flush_messages"))
 
 it.live("takes messages, shows them, limits a user, and stores everything", () =>
   Effect.gen(function* () {
-    const { url } = yield* startReady()
+    const { url } = yield* Daemon.startReady()
     const accepted = yield* Daemon.request("POST", `${url}/messages`, message("Hello"))
     assert.strictEqual(accepted.status, 202)
     assert.strictEqual(accepted.body.cache_id, 1)
@@ -104,7 +92,7 @@ it.live("a quiet channel's messages outlive a busy one's, its idle time, and wha
       CHAT_CACHE_MAX_CACHE_SIZE: "5",
       CHAT_CACHE_CHANNEL_IDLE_TIME: "1 second",
     }
-    const { url } = yield* startReady({ environment })
+    const { url } = yield* Daemon.startReady({ environment })
     const texts = (path: string) =>
       Effect.map(Daemon.request("GET", `${url}${path}`), ({ body }) =>
         body.messages.map((shown: { readonly message: string }) => shown.message),
@@ -128,7 +116,7 @@ it.live("a quiet channel's messages outlive a busy one's, its idle time, and wha
 
 it.live("while PostgreSQL is down, the history goes as far back as the queue does", () =>
   Effect.gen(function* () {
-    const { url } = yield* startReady({ environment: unlimited })
+    const { url } = yield* Daemon.startReady({ environment: unlimited })
     yield* Daemon.request("POST", `${url}/messages`, message("stored"))
     yield* Daemon.request("POST", `${url}/flush`)
     yield* (yield* ControlledPostgres).kill
@@ -156,7 +144,7 @@ it.live(
   "SIGTERM under load: everything accepted is stored, new messages get 503, and the exit code is 0",
   () =>
     Effect.gen(function* () {
-      const daemon = yield* startReady({ environment: unlimited })
+      const daemon = yield* Daemon.startReady({ environment: unlimited })
       const accepted: Array<string> = []
       const statuses = new Set<number>()
       const client = (name: number) =>
@@ -189,30 +177,6 @@ it.live(
     }).pipe(Effect.scoped, Effect.provide(servers)),
 )
 
-it.live(
-  "kill -9 between COMMIT and acknowledge: the next daemon stores nothing twice and loses nothing",
-  () =>
-    Effect.gen(function* () {
-      const preload = new URL("../support/killAtAcknowledge.ts", import.meta.url).href
-      const doomed = yield* startReady({
-        environment: { ...unlimited, NODE_OPTIONS: `--import ${preload}` },
-      })
-      for (let count = 1; count <= 20; count++) {
-        yield* Daemon.request("POST", `${doomed.url}/messages`, message(`number ${count}`))
-      }
-      yield* Daemon.request("POST", `${doomed.url}/flush`)
-      assert.strictEqual(yield* doomed.exited, "SIGKILL")
-      assert.strictEqual((yield* storedTexts).length, 20)
-      assert.strictEqual(yield* queueLength, 20)
-
-      const next = yield* Daemon.start()
-      const flushed = yield* Daemon.request("POST", `${next.url}/flush`)
-      assert.deepInclude(flushed.body.public, { persisted: 0, duplicates: 20, remaining: 0 })
-      assert.strictEqual((yield* storedTexts).length, 20)
-      assert.strictEqual(yield* queueLength, 0)
-    }).pipe(Effect.scoped, Effect.provide(servers)),
-)
-
 it.live("two daemons on the same servers, one of them killed: every message is stored once", () =>
   Effect.gen(function* () {
     const environment = { ...unlimited, CHAT_CACHE_MAX_CACHE_SIZE: "20", CHAT_CACHE_FLUSH_BATCH_SIZE: "7" }
@@ -242,7 +206,7 @@ it.live("two daemons on the same servers, one of them killed: every message is s
 
 it.live("Valkey wiped: what was stored stays, ids go on above it, and the rate limit is restored", () =>
   Effect.gen(function* () {
-    const { url } = yield* startReady({ environment: unlimited })
+    const { url } = yield* Daemon.startReady({ environment: unlimited })
     for (const text of ["one", "two"]) yield* Daemon.request("POST", `${url}/messages`, message(text))
     yield* Daemon.request("PUT", `${url}/rate-limit`, { message_limit: 2, window_seconds: 30 })
     yield* Daemon.request("POST", `${url}/flush`)
@@ -319,7 +283,7 @@ it.live(
   () =>
     Effect.gen(function* () {
       const { url: database } = yield* PostgresServer
-      const { url } = yield* startReady()
+      const { url } = yield* Daemon.startReady()
       yield* query(database, "ALTER TABLE chat_messages RENAME TO elsewhere")
       yield* Daemon.request("POST", `${url}/messages`, message("Hello"))
       const refused = yield* Daemon.request("POST", `${url}/flush`)
@@ -372,7 +336,7 @@ it.live(
   () =>
     Effect.gen(function* () {
       const postgres = yield* ControlledPostgres
-      const daemon = yield* startReady({
+      const daemon = yield* Daemon.startReady({
         environment: { ...unlimited, CHAT_CACHE_SHUTDOWN_TIMEOUT: "4 seconds" },
       })
       yield* postgres.pause
@@ -392,7 +356,7 @@ it.live(
   () =>
     Effect.gen(function* () {
       const valkey = yield* ControlledValkey
-      const daemon = yield* startReady({ environment: { CHAT_CACHE_SHUTDOWN_TIMEOUT: "4 seconds" } })
+      const daemon = yield* Daemon.startReady({ environment: { CHAT_CACHE_SHUTDOWN_TIMEOUT: "4 seconds" } })
       yield* valkey.pause
       const publishing = yield* Effect.fork(
         Daemon.request("POST", `${daemon.url}/messages`, message("Hello")),
@@ -414,7 +378,7 @@ it.live("both servers hang: status and readiness answer all the same, and all is
   Effect.gen(function* () {
     const valkey = yield* ControlledValkey
     const postgres = yield* ControlledPostgres
-    const { url } = yield* startReady()
+    const { url } = yield* Daemon.startReady()
     const readiness = Daemon.request("GET", `${url}/health/ready`)
     yield* Effect.all([valkey.pause, postgres.pause])
     const unready = yield* Effect.timeout(readiness, "8 seconds")
@@ -453,7 +417,7 @@ it.live(
 it.live("a second signal ends the process at once", () =>
   Effect.gen(function* () {
     const postgres = yield* ControlledPostgres
-    const daemon = yield* startReady()
+    const daemon = yield* Daemon.startReady()
     yield* postgres.stop
     yield* Daemon.request("POST", `${daemon.url}/messages`, message("Hello"))
     yield* daemon.signal("SIGTERM")

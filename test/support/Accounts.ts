@@ -190,13 +190,15 @@ export const make = (keyPrefix = ""): Effect.Effect<Accounts> =>
         const messageId = publication.messageId ?? uuidV7()
         const draft = drafts.get(messageId) ?? draftOf(drafts.size + 1, messageId, publication)
         drafts.set(messageId, draft)
+        const before = outcomes.get(messageId)
+        // Until it is answered, and also when an earlier attempt may have got through.
+        if (before !== "accepted") outcomes.set(messageId, "unknown")
         const route = draft.queue === "public" ? "messages" : "private-messages"
         const answer = yield* Daemon.request("POST", `${url}/${route}`, draft.content)
         const outcome = outcomeOf(answer)
-        // An earlier attempt may have got through, whatever became of this one.
-        if (outcome === "accepted" || !outcomes.has(messageId)) outcomes.set(messageId, outcome)
-        else if (outcome === "unknown" && outcomes.get(messageId) === "refused")
-          outcomes.set(messageId, outcome)
+        if (outcome === "accepted" || (outcome === "refused" && before !== "unknown")) {
+          outcomes.set(messageId, before === "accepted" ? before : outcome)
+        }
         return { ...answer, messageId }
       }).pipe(Effect.uninterruptible)
 
@@ -211,8 +213,12 @@ export const make = (keyPrefix = ""): Effect.Effect<Accounts> =>
       )
 
     const check = (allOver: boolean) =>
-      Effect.map(look(keyPrefix), (found) => {
-        for (const [messageId, outcome] of outcomes) {
+      Effect.gen(function* () {
+        const before = [...outcomes]
+        const found = yield* look(keyPrefix)
+        for (const [messageId, outcome] of before) {
+          // Publishing may go on meanwhile.
+          if (outcomes.get(messageId) !== outcome) continue
           checkPlace(messageId, outcome, found.get(messageId) ?? nowhere, allOver)
         }
         for (const messageId of found.keys()) {

@@ -1,9 +1,11 @@
 /** The daemon as a process of its own, on servers of the test. */
 import { Effect, Redacted, type Scope } from "effect"
 import { type ChildProcess, spawn } from "node:child_process"
+import * as fs from "node:fs/promises"
 import { fileURLToPath } from "node:url"
 import { PostgresServer } from "../../src/services/PostgresServer.ts"
 import { ValkeyServer } from "../../src/services/ValkeyServer.ts"
+import { eventually } from "./eventually.ts"
 
 export interface DaemonProcess {
   /** Such as `http://127.0.0.1:43210`. */
@@ -133,3 +135,22 @@ export const request = (
   url: string,
   body?: unknown,
 ): Effect.Effect<Answer> => Effect.promise(() => fetchJson(method, url, body))
+
+/** Starts it and returns when messages can be taken and it has been to PostgreSQL: its tables are there. */
+export const startReady = (options?: Options) =>
+  Effect.tap(start(options), ({ url }) =>
+    eventually(
+      "the daemon is ready and has journalled its start",
+      Effect.map(
+        request("GET", `${url}/status`),
+        ({ body }) => body?.status !== "unavailable" && body?.journal_position > 0,
+      ),
+    ),
+  )
+
+/** Waits until the daemon has been stopped by SIGSTOP, its own or somebody else's. */
+export const stopped = ({ pid }: DaemonProcess) =>
+  eventually(
+    "the daemon stands still",
+    Effect.promise(async () => /^\d+ \(.*\) T /.test(await fs.readFile(`/proc/${pid}/stat`, "utf8"))),
+  )

@@ -18,6 +18,8 @@ export interface TcpProxy {
   readonly port: number
   /** The address of the server, as it is reached through the proxy. */
   readonly through: (url: string) => string
+  /** Leads to another server from now on, as the name of a primary does after a failover. Open connections are reset. */
+  readonly leadTo: (url: string) => Effect.Effect<void>
   /** Returns when the mode is in force. */
   readonly setMode: (mode: Mode) => Effect.Effect<void>
   readonly counts: Effect.Effect<Counts>
@@ -52,7 +54,7 @@ const stopListening = (listener: net.Server): Promise<void> =>
 class Proxy {
   readonly #connections = new Set<Connection>()
   readonly #counts = { bytesToServer: 0, bytesToClient: 0, bytesDropped: 0 }
-  readonly #target: net.NetConnectOpts
+  #target: net.NetConnectOpts
   readonly #listener: net.Server
   #mode: Mode = "pass"
 
@@ -70,6 +72,11 @@ class Proxy {
     for (const connection of this.#connections) this.#apply(connection)
     if (mode === "refuse") await stopListening(this.#listener)
     else if (!this.#listener.listening) await listen(this.#listener, port)
+  }
+
+  leadTo(target: net.NetConnectOpts): void {
+    this.#target = target
+    for (const connection of this.#connections) this.#reset(connection)
   }
 
   async close(): Promise<void> {
@@ -129,12 +136,16 @@ class Proxy {
   }
 }
 
+const targetOf = (url: string): net.NetConnectOpts => {
+  const { hostname, port } = new URL(url)
+  return { host: hostname, port: Number(port) }
+}
+
 /** Stands in front of the server at `url` until the scope is closed. */
 export const make = (url: string): Effect.Effect<TcpProxy, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const target = new URL(url)
     const proxy = yield* Effect.acquireRelease(
-      Effect.sync(() => new Proxy({ host: target.hostname, port: Number(target.port) })),
+      Effect.sync(() => new Proxy(targetOf(url))),
       (opened) => Effect.promise(() => opened.close()),
     )
     // Not a port that outgoing connections are given: while it refuses, a client could come to talk to itself.
@@ -148,6 +159,7 @@ export const make = (url: string): Effect.Effect<TcpProxy, never, Scope.Scope> =
         changed.host = `127.0.0.1:${port}`
         return changed.href
       },
+      leadTo: (other) => Effect.sync(() => proxy.leadTo(targetOf(other))),
       setMode: (mode) => Effect.promise(() => proxy.setMode(mode, port)),
       counts: Effect.sync(() => proxy.counts()),
     }

@@ -107,6 +107,7 @@ export const open = (
     const client = yield* Effect.acquireRelease(
       Effect.sync(() =>
         connect(url, options, state.onReadOnly)
+          .on("connect", state.onConnect)
           .on("ready", state.onReady)
           .on("error", state.onError)
           .on("close", state.onClose),
@@ -114,10 +115,11 @@ export const open = (
       (opened) => Effect.zipRight(Effect.sync(state.onEnd), close(opened, options.closeTimeout)),
     )
     yield* untilReady(client, options.startTimeout)
+    const isUsable = () => isReady(client) && state.isUsable()
     return {
       client,
-      isReady: () => isReady(client),
+      isReady: isUsable,
       reason: state.reason,
-      problem: () => (isReady(client) ? undefined : state.sentence()),
+      problem: () => (isUsable() ? undefined : state.sentence()),
     }
   })

@@ -226,6 +226,21 @@ it.scopedLive("says what is wrong with a password, without it", () =>
   }),
 )
 
+it.scopedLive("does not go on with another database when the server refuses the one that was asked for", () =>
+  Effect.gen(function* () {
+    const url = new URL(inject("valkeyUrl"))
+    url.pathname = "/99"
+    const { valkey, flushQueue } = yield* connect(url.href)
+    yield* eventually(
+      "the server has refused the database",
+      Effect.map(valkey.problem, (problem) => problem?.includes("DB index is out of range") === true),
+    )
+    const error = yield* Effect.flip(flushQueue.raiseCounter("public", 0))
+    expect(error).toMatchObject({ _tag: "CacheUnavailable", execution: "refused" })
+    expect(error.message).toContain("database of VALKEY_URL")
+  }),
+)
+
 it.scopedLive("fails to build with an address that is none, without quoting it", () =>
   Effect.gen(function* () {
     const error = yield* Effect.flip(connect("http://:hunter2@localhost"))
