@@ -147,6 +147,7 @@ export const run = (
     const millis = options.minutes * 60_000
     const begin = Date.now()
     const until = begin + millis
+    write(`everything is up; failures begin, for ${options.minutes} minutes ...\n`)
     const progress = yield* Effect.forkScoped(Progress.report({ load, record, watch, begin, millis, write }))
     yield* Effect.all(
       [

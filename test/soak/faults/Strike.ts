@@ -12,7 +12,7 @@ export interface Fault extends FaultKind {
 
 export const fault = (options: Pick<Fault, "name" | "strikes" | "strike"> & Partial<Fault>): Fault => ({
   targets: 1,
-  longest: options.heal === undefined ? 0 : 4000,
+  longest: options.heal === undefined ? 0 : 2500,
   weight: 1,
   isLossy: false,
   ...options,

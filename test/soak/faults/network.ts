@@ -20,6 +20,7 @@ export const networkFaults = (["valkey", "postgres"] as const).flatMap((server) 
       strikes: `way to ${server}`,
       targets: users,
       longest: 9000,
+      weight: 2,
       strike: ({ servers }, target) => servers.proxies[server][target]!.setMode(mode),
       heal: ({ servers }, target) => servers.proxies[server][target]!.setMode("pass"),
     }),

@@ -83,7 +83,7 @@ export const requestFaults = [
     name: "push-poison",
     strikes: "queue",
     targets: queueNames.length,
-    weight: 2,
+    weight: 5,
     strike: pushPoison,
   }),
   fault({
