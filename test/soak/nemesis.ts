@@ -55,6 +55,7 @@ export const run = (
   record: Record,
   faults: ReadonlyArray<Fault>,
   plan: ReadonlyArray<PlannedFault>,
+  runMillis: number,
 ): Effect.Effect<void> =>
   Effect.gen(function* () {
     const byName = new Map(faults.map((fault) => [fault.name, fault]))
@@ -69,7 +70,14 @@ export const run = (
         places.set(place, turn)
         return Effect.gen(function* () {
           yield* Effect.sleep(Math.max(0, begin + planned.at - (yield* Clock.currentTimeMillis)))
-          yield* turn.withPermits(1)(happen(world, record, fault, planned))
+          yield* turn.withPermits(1)(
+            Effect.gen(function* () {
+              // Healing those before it has taken longer than planned.
+              if ((yield* Clock.currentTimeMillis) > begin + runMillis)
+                return count(record.missed, fault.name)
+              yield* happen(world, record, fault, planned)
+            }),
+          )
         })
       },
       { concurrency: "unbounded", discard: true },

@@ -151,7 +151,7 @@ export const run = (
     const progress = yield* Effect.forkScoped(Progress.report({ load, record, watch, begin, millis, write }))
     yield* Effect.all(
       [
-        Nemesis.run(world, record, faults, schedule(options.seed, millis, faults)),
+        Nemesis.run(world, record, faults, schedule(options.seed, millis, faults), millis),
         Clients.run(world, load, { ...options, until }),
       ],
       { concurrency: 2 },

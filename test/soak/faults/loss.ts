@@ -54,6 +54,17 @@ export const loseEverything = (world: World) =>
     })
     .pipe(Effect.map((replies) => allow(world, entriesOf(replies.slice(0, queueNames.length)))))
 
+/** Whoever kills Valkey next loses at most what is queued now: nothing is written any more. */
+export const loseLastWrites = (world: World) =>
+  world.servers
+    .onValkey(async (client) => {
+      await client.call("CLIENT", "PAUSE", 10_000, "WRITE")
+      const transaction = client.multi()
+      readQueues(transaction)
+      return execute(transaction)
+    })
+    .pipe(Effect.map((replies) => allow(world, entriesOf(replies))))
+
 interface Copy {
   readonly keys: ReadonlyArray<{ readonly key: string; readonly bytes: Buffer; readonly timeToLive: number }>
   readonly entries: ReadonlySet<string>

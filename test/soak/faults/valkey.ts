@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import type { Redis } from "iovalkey"
 import type { World } from "../World.ts"
-import { goBackInTime, loseEverything } from "./loss.ts"
+import { goBackInTime, loseEverything, loseLastWrites } from "./loss.ts"
 import { fault } from "./Strike.ts"
 
 const server = "valkey"
@@ -19,11 +19,21 @@ const setting = (name: string, key: string, during: string, usual: string) =>
     heal: send((client) => client.config("SET", key, usual)),
   })
 
+/**
+ * While a slow disk keeps `appendfsync everysec` waiting, Valkey answers what it has not written to its file yet, for up
+ * to two seconds: a kill would lose it. From `always` on, everything is in the file before it is answered.
+ */
+const killAfterWriting = (world: World) =>
+  Effect.zipRight(
+    send((client) => client.config("SET", "appendfsync", "always"))(world),
+    world.servers.valkey.kill,
+  )
+
 export const valkeyFaults = [
   fault({
     name: "kill-valkey",
     strikes: server,
-    strike: ({ servers }) => servers.valkey.kill,
+    strike: killAfterWriting,
     heal: ({ servers }) => servers.valkey.start,
   }),
   fault({
@@ -57,6 +67,13 @@ export const valkeyFaults = [
     name: "kill-valkey-clients",
     strikes: "valkey clients",
     strike: send((client) => client.call("CLIENT", "KILL", "TYPE", "normal")),
+  }),
+  fault({
+    name: "kill-valkey-on-slow-disk",
+    strikes: server,
+    isLossy: true,
+    strike: (world) => Effect.zipRight(loseLastWrites(world), world.servers.valkey.kill),
+    heal: ({ servers }) => servers.valkey.start,
   }),
   fault({ name: "lose-valkey-data", strikes: server, isLossy: true, strike: loseEverything }),
   fault({ name: "fail-over-to-late-replica", strikes: server, isLossy: true, strike: goBackInTime }),
