@@ -141,3 +141,31 @@ export const send = (
   url === undefined
     ? sendToLibrary(world, queue, drafts, onUnexpected)
     : Effect.promise(() => sendHttp(url, queue, drafts, onUnexpected))
+
+/** Whether the message is deleted for certain. */
+export const remove = (
+  { chatCache }: World,
+  url: string | undefined,
+  queue: QueueName,
+  messageId: string,
+  onUnexpected: OnUnexpected,
+): Effect.Effect<boolean> => {
+  if (url === undefined) {
+    const remove = queue === "public" ? chatCache.delete : chatCache.deletePrivate
+    return Effect.isSuccess(remove(messageId))
+  }
+  return Effect.promise(async () => {
+    try {
+      const response = await fetch(`${url}${paths[queue]}/${messageId}`, {
+        method: "DELETE",
+        signal: AbortSignal.timeout(30_000),
+      })
+      const text = await response.text()
+      if (response.status !== 204 && response.status !== 503)
+        onUnexpected(`deletion: ${response.status} ${text}`)
+      return response.status === 204
+    } catch {
+      return false
+    }
+  })
+}

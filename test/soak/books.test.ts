@@ -49,8 +49,9 @@ const right = {
 
 const failing = (found: Partial<Books.Findings>, kept = books()): ReadonlyArray<string> => {
   const { rows, quarantined } = { ...right, ...found }
-  const journal = { persisted: rows.length, quarantined: quarantined.length }
-  return Books.check(kept, { queued: 0, journal, rows, quarantined, ...found })
+  const journal = { persisted: rows.length, quarantined: quarantined.length, deleted: 0 }
+  const deletions = { all: 0, ofRows: 0 }
+  return Books.check(kept, { queued: 0, shown: [], journal, deletions, rows, quarantined, ...found })
     .filter(({ problems }) => problems.length > 0)
     .map(({ name }) => name)
 }
@@ -103,8 +104,26 @@ describe("the books", () => {
 
   it("find what stays queued, and a journal that tells of something else", () => {
     assert.deepStrictEqual(failing({ queued: 1 }), ["both queues are empty"])
-    assert.deepStrictEqual(failing({ journal: { persisted: 4, quarantined: 3 } }), [
+    assert.deepStrictEqual(failing({ journal: { persisted: 4, quarantined: 3, deleted: 0 } }), [
       "the journal tells of what is in the tables",
+    ])
+  })
+
+  it("find what was deleted and is stored or shown, and miss nothing that may be deleted", () => {
+    const deleted = (deletion: "attempted" | "confirmed"): Books.Books => {
+      const kept = books()
+      kept.claims.get("text 1")!.deletion = deletion
+      return kept
+    }
+    const rows = right.rows.slice(1)
+    const told = { deletions: { all: 1, ofRows: 1 }, journal: { persisted: 3, quarantined: 3, deleted: 1 } }
+    assert.deepStrictEqual(failing({ rows, ...told }, deleted("confirmed")), [])
+    assert.deepStrictEqual(failing({ rows, ...told }, deleted("attempted")), [])
+    assert.deepStrictEqual(failing({}, deleted("attempted")), [])
+    assert.deepStrictEqual(failing({}, deleted("confirmed")), ["what was deleted is not stored again"])
+    const shown = ["text 1"]
+    assert.deepStrictEqual(failing({ rows, shown, ...told }, deleted("confirmed")), [
+      "what was deleted is not shown",
     ])
   })
 

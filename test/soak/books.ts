@@ -15,6 +15,8 @@ export interface Claim {
   /** `undefined` until the attempt under way is answered. */
   told: Told | undefined
   messageId: string | undefined
+  /** A deletion may have failed half-way, until it was confirmed. */
+  deletion?: "attempted" | "confirmed"
 }
 
 /** Entries that were put into a queue by hand. As latin1, in which every byte is one character. */
@@ -60,11 +62,21 @@ export interface Quarantined {
   readonly reason: string
 }
 
+export interface Totals {
+  readonly persisted: number
+  readonly quarantined: number
+  readonly deleted: number
+}
+
 export interface Findings {
   readonly rows: ReadonlyArray<Row>
   readonly quarantined: ReadonlyArray<Quarantined>
   /** By the journal. */
-  readonly journal: { readonly persisted: number; readonly quarantined: number }
+  readonly journal: Totals
+  /** By the table of deletions: all of them, and those that took a row away. */
+  readonly deletions: { readonly all: number; readonly ofRows: number }
+  /** What the recent caches show, by its text. */
+  readonly shown: ReadonlyArray<string>
   /** Entries that are still queued. */
   readonly queued: number
 }
@@ -111,17 +123,20 @@ const times = ({ stored, refused }: Places, text: string, { unwelcome }: Claim):
 
 const checkClaims = ({ claims, lost }: Books, findings: Findings): ReadonlyArray<Check> => {
   const places = placesOf(findings)
-  const problems = {
-    accepted: [] as Array<string>,
-    refused: [] as Array<string>,
-    unknown: [] as Array<string>,
+  const problems: Record<Told | "deleted", Array<string>> = {
+    accepted: [],
+    refused: [],
+    unknown: [],
+    deleted: [],
   }
   for (const [text, claim] of claims) {
     const found = times(places, text, claim)
     const told = claim.told ?? "unknown"
-    const atLeast = told === "accepted" && !lost.has(text) ? 1 : 0
+    const atLeast = told === "accepted" && claim.deletion === undefined && !lost.has(text) ? 1 : 0
     const atMost = told === "refused" ? 0 : 1
-    if (found < atLeast || found > atMost) {
+    if (claim.deletion === "confirmed") {
+      if (found > 0) problems.deleted.push(`${brief(text)} (${claim.queue}, ${claim.messageId}) is stored`)
+    } else if (found < atLeast || found > atMost) {
       problems[told].push(`${brief(text)} (${claim.queue}, ${claim.messageId}) is there ${found} times`)
     }
   }
@@ -129,6 +144,7 @@ const checkClaims = ({ claims, lost }: Books, findings: Findings): ReadonlyArray
     { name: "what was accepted is stored or quarantined exactly once", problems: problems.accepted },
     { name: "what was refused is nowhere", problems: problems.refused },
     { name: "what is unknown is there at most once", problems: problems.unknown },
+    { name: "what was deleted is not stored again", problems: problems.deleted },
   ]
 }
 
@@ -182,23 +198,35 @@ const checkPoison = ({ poison, claims, rivals, lost }: Books, { quarantined }: F
   return { name: "exactly what cannot be stored is quarantined, once", problems: [...wrong, ...strange] }
 }
 
-const checkTotals = ({ journal, rows, quarantined, queued }: Findings): ReadonlyArray<Check> => [
-  { name: "both queues are empty", problems: queued === 0 ? [] : [`${queued} entries are still queued`] },
-  {
-    name: "the journal tells of what is in the tables",
-    problems:
-      journal.persisted === rows.length && journal.quarantined === quarantined.length
-        ? []
-        : [
-            `${journal.persisted} stored and ${journal.quarantined} quarantined by the journal, ${rows.length} and ${quarantined.length} by the tables`,
-          ],
-  },
-]
+const checkShown = ({ claims, lost }: Books, { shown }: Findings): Check => ({
+  name: "what was deleted is not shown",
+  problems: shown.flatMap((text) =>
+    claims.get(text)?.deletion === "confirmed" && lost.size === 0 ? [`${brief(text)} is shown`] : [],
+  ),
+})
+
+const checkTotals = ({ deletions, journal, rows, quarantined, queued }: Findings): ReadonlyArray<Check> => {
+  const tables: Totals = {
+    persisted: rows.length + deletions.ofRows,
+    quarantined: quarantined.length,
+    deleted: deletions.all,
+  }
+  const differences = (["persisted", "quarantined", "deleted"] as const).flatMap((total) =>
+    journal[total] === tables[total]
+      ? []
+      : [`${total}: ${journal[total]} by the journal, ${tables[total]} by the tables`],
+  )
+  return [
+    { name: "both queues are empty", problems: queued === 0 ? [] : [`${queued} entries are still queued`] },
+    { name: "the journal tells of what is in the tables", problems: differences },
+  ]
+}
 
 export const check = (books: Books, findings: Findings): ReadonlyArray<Check> => [
   ...checkClaims(books, findings),
   checkRows(books, findings),
   checkRivals(books, findings),
   checkPoison(books, findings),
+  checkShown(books, findings),
   ...checkTotals(findings),
 ]

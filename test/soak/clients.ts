@@ -3,7 +3,7 @@ import { Clock, Effect, Random } from "effect"
 import { v7 as uuidV7 } from "uuid"
 import { type QueueName, queueNames } from "../../src/domain/Message.ts"
 import * as Books from "./books.ts"
-import { type Draft, send } from "./Sending.ts"
+import { type Draft, remove, send } from "./Sending.ts"
 import type { World } from "./World.ts"
 
 export interface Load {
@@ -13,6 +13,8 @@ export interface Load {
   readonly unexpected: Array<string>
   /** Messages of unknown fate that their clients want to send again. */
   readonly toSendAgain: Array<Letter>
+  /** Texts of messages that were accepted, the newest last. */
+  readonly accepted: Array<string>
 }
 
 /** A message on its way to one queue. */
@@ -21,7 +23,7 @@ interface Letter {
   readonly draft: Draft
 }
 
-export const makeLoad = (): Load => ({ counts: new Map(), unexpected: [], toSendAgain: [] })
+export const makeLoad = (): Load => ({ counts: new Map(), unexpected: [], toSendAgain: [], accepted: [] })
 
 /** What a text can be made of, to have all that has to be escaped on its way. */
 const flavours = [
@@ -61,7 +63,7 @@ const compose = (client: number, number: number, queue: QueueName, isUnwelcome: 
 
 const transmit = (
   world: World,
-  { counts, unexpected, toSendAgain }: Load,
+  { accepted, counts, unexpected, toSendAgain }: Load,
   url: string | undefined,
   queue: QueueName,
   drafts: ReadonlyArray<Draft>,
@@ -73,6 +75,7 @@ const transmit = (
       const claim = world.books.claims.get(draft.message)!
       Books.record(claim, told, messageId)
       counts.set(kind, (counts.get(kind) ?? 0) + 1)
+      if (told === "accepted") accepted.push(draft.message)
       const id = claim.messageId
       // One that a table may refuse could be quarantined the first time and stored the second.
       if (told === "accepted" || claim.told !== "unknown" || id === undefined || claim.unwelcome) return
@@ -120,6 +123,24 @@ const sendAgain = (world: World, load: Load, most: number) =>
     )
   })
 
+/** Of so many messages that were accepted last, one is deleted. */
+const deletable = 200
+
+/** Not one that a table may refuse: it could be quarantined, where no deletion reaches it. */
+const deleteOne = (world: World, { accepted, unexpected }: Load) =>
+  Effect.gen(function* () {
+    accepted.splice(0, accepted.length - deletable)
+    const text: string | undefined = yield* pick(accepted)
+    const url = yield* address(world)
+    const claim = world.books.claims.get(text ?? "")
+    if (claim === undefined || claim.messageId === undefined || claim.unwelcome) return
+    claim.deletion ??= "attempted"
+    const isDone = yield* remove(world, url, claim.queue, claim.messageId, (answer) =>
+      unexpected.push(answer),
+    )
+    if (isDone) claim.deletion = "confirmed"
+  })
+
 const readable = new Set([200, 503])
 
 const read = (world: World, { unexpected }: Load) =>
@@ -146,7 +167,8 @@ const client = (world: World, load: Load, name: number, until: number) =>
     while ((yield* Clock.currentTimeMillis) < until) {
       const action = yield* Random.nextIntBetween(0, 20)
       if (action === 0) yield* read(world, load)
-      else if (action < 5) yield* sendAgain(world, load, 20)
+      else if (action === 1) yield* deleteOne(world, load)
+      else if (action < 6) yield* sendAgain(world, load, 20)
       else number += yield* publish(world, load, name, number)
       yield* Effect.sleep(yield* Random.nextIntBetween(20, 250))
     }

@@ -10,18 +10,23 @@ const allRows = `
   SELECT 'private', message_id::text, message FROM private_messages`
 
 const journalTotals = `
-  SELECT coalesce(sum((data->>'persisted')::bigint), 0)::int AS persisted,
-         coalesce(sum((data->>'quarantined')::bigint), 0)::int AS quarantined
-  FROM events WHERE type = 'BatchPersisted'`
+  SELECT coalesce(sum((data->>'persisted')::int) FILTER (WHERE type = 'BatchPersisted'), 0)::int AS persisted,
+         coalesce(sum((data->>'quarantined')::int) FILTER (WHERE type = 'BatchPersisted'), 0)::int AS quarantined,
+         count(*) FILTER (WHERE type = 'MessageDeleted')::int AS deleted
+  FROM events`
 
-/** What the servers hold. */
-export const look = (servers: Servers): Effect.Effect<Findings, NotDone> =>
+const deletionTotals = `
+  SELECT count(*)::int AS all, count(owner_id)::int AS "ofRows" FROM deleted_messages`
+
+/** What the servers hold, and what the daemons showed in the end. */
+export const look = (servers: Servers, shown: ReadonlyArray<string>): Effect.Effect<Findings, NotDone> =>
   Effect.gen(function* () {
     const rows = yield* servers.onPostgres(allRows)
     const quarantined = yield* servers.onPostgres(
       "SELECT queue, encode(raw, 'hex') AS raw, reason FROM quarantined_messages",
     )
     const [journal] = yield* servers.onPostgres(journalTotals)
+    const [deletions] = yield* servers.onPostgres(deletionTotals)
     return {
       rows: rows.map(({ queue, message_id: messageId, message: text }): Row => ({
         queue: queue as QueueName,
@@ -33,7 +38,9 @@ export const look = (servers: Servers): Effect.Effect<Findings, NotDone> =>
         raw: Buffer.from(String(raw), "hex").toString("latin1"),
         reason: String(reason),
       })),
-      journal: { persisted: Number(journal?.["persisted"]), quarantined: Number(journal?.["quarantined"]) },
+      journal: journal as unknown as Findings["journal"],
+      deletions: deletions as unknown as Findings["deletions"],
+      shown,
       queued: yield* queueLength(servers),
     }
   })

@@ -27,7 +27,7 @@ const facts = ({ claims, findings, load, record, watch }: Result): ReadonlyArray
   return [
     `messages       ${claims.size}: ${perTelling.join(", ")}`,
     `answers        ${listed(load.counts)}`,
-    `stored         ${findings.rows.length}, quarantined ${findings.quarantined.length}`,
+    `stored         ${findings.rows.length}, quarantined ${findings.quarantined.length}, deleted ${findings.deletions.all}`,
     `largest queue  ${watch.largest}`,
     `failures       ${total(record.struck)}: ${listed(record.struck)}`,
     `did not come   ${total(record.missed)}: ${listed(record.missed)}`,

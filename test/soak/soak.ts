@@ -122,6 +122,16 @@ const checkReadiness = (world: World) =>
     }),
   )
 
+/** Texts of the public messages that the daemons show as recent. */
+const shownBy = (world: World) =>
+  Effect.map(
+    Effect.forEach(world.fleet.urls(), (url) => DaemonProcess.request("GET", `${url}/messages/recent`)),
+    (answers) =>
+      answers.flatMap(({ body }) =>
+        ((body?.messages ?? []) as ReadonlyArray<{ readonly message: string }>).map(({ message }) => message),
+      ),
+  )
+
 const checkProcesses = (
   world: World,
   load: Clients.Load,
@@ -160,6 +170,7 @@ export const run = (
     const confirmed = yield* Clients.confirmAll(world, load).pipe(Effect.timeoutOption("3 minutes"))
     const drained = yield* drain(world)
     const readiness = yield* checkReadiness(world)
+    const shown = yield* shownBy(world)
     const leak = Watch.checkUsage(watch.usages)
     yield* Effect.forEach(
       Array.from({ length: Fleet.daemons }).keys(),
@@ -168,7 +179,7 @@ export const run = (
     )
     yield* closeApplication
     yield* Fiber.interrupt(progress)
-    const findings = yield* look(world.servers)
+    const findings = yield* look(world.servers, shown)
     const checks: ReadonlyArray<Books.Check> = [
       ...Books.check(world.books, findings),
       {

@@ -6,7 +6,7 @@ import { fault } from "./Strike.ts"
 const server = "postgres"
 
 /** Those of the messages come first. */
-const tables = ["chat_messages", "private_messages", "quarantined_messages", "events"]
+const tables = ["chat_messages", "private_messages", "quarantined_messages", "deleted_messages", "events"]
 
 const run =
   (...statements: ReadonlyArray<string>) =>
