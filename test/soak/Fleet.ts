@@ -22,7 +22,7 @@ const environment = {
   CHAT_CACHE_FLUSH_BATCH_SIZE: "300",
   CHAT_CACHE_MAX_QUEUE_LENGTH: "5000",
   CHAT_CACHE_MESSAGE_LIMIT: "1000000",
-  CHAT_CACHE_SHUTDOWN_TIMEOUT: Duration.format(shutdownTimeout).replace("s", " seconds"),
+  CHAT_CACHE_SHUTDOWN_TIMEOUT: `${Duration.toSeconds(shutdownTimeout)} seconds`,
 }
 
 interface Running {
@@ -64,7 +64,6 @@ const usageOf = async (pid: number): Promise<Usage | undefined> => {
   }
 }
 
-/** A daemon that did not listen in time leaves its output, too. */
 const startProcess = (servers: Servers, index: number) => {
   const { valkey, postgres } = servers.seenBy(index)
   return DaemonProcess.run({ environment }).pipe(
@@ -94,6 +93,7 @@ export const make = (servers: Servers, logDirectory: string): Effect.Effect<Flee
         const name = `daemon-${index + 1}-${++started}`
         const scope = yield* Scope.make()
         const process = yield* Scope.extend(startProcess(servers, index), scope)
+        // Also of one that does not come to listen.
         yield* Scope.addFinalizer(
           scope,
           Effect.flatMap(process.output, (output) => keepOutput(name, output)),

@@ -106,7 +106,7 @@ const publish = (world: World, load: Load, client: number, first: number) =>
     return size
   })
 
-/** A random few of those that are due, and of one queue. */
+/** Those of one queue that have waited longest. */
 const sendAgain = (world: World, load: Load, most: number) =>
   Effect.gen(function* () {
     const queue = yield* pick(queueNames)

@@ -22,10 +22,15 @@ const soak = (options: Options) =>
         (options.lossy || !isLossy) && (options.faults.length === 0 || options.faults.includes(name)),
     )
     yield* print(`${commandOf(options)}\n`)
-    // Also what ends otherwise than it should has something to tell.
     const result = yield* Soak.run(options, chosen, directories, tell).pipe(
-      Effect.tapErrorCause((cause) => (Cause.isInterruptedOnly(cause) ? Effect.void : directories.keepLogs)),
-      Effect.tapErrorCause(() => Effect.sync(() => tell(`the logs were in ${directories.logs}\n`))),
+      Effect.tapErrorCause((cause) =>
+        Cause.isInterruptedOnly(cause)
+          ? Effect.void
+          : Effect.zipRight(
+              directories.keepLogs,
+              Effect.sync(() => tell(`The logs are in ${directories.logs}.\n`)),
+            ),
+      ),
     )
     yield* print(report(result))
     if (!hasFailed(result)) return
