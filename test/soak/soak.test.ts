@@ -11,6 +11,9 @@ import { inject } from "vitest"
 
 const project = fileURLToPath(new URL("../../", import.meta.url))
 
+/** Five processes have to start, which takes a few seconds of a processor that may have other work. */
+const timeout = 300_000
+
 interface Ended {
   readonly code: number | null
   readonly stdout: string
@@ -66,18 +69,18 @@ it.live(
       const directory = yield* emptyDirectory
       const kinds = "kill-daemon,kill-valkey,cut-postgres,drop-replies-of-valkey,push-poison,flush-everywhere"
       const { code, stdout, stderr } = yield* soak(
-        ["--minutes", "0.08", "--clients", "6", "--seed", "3", "--faults", kinds],
+        ["--minutes", "0.06", "--clients", "4", "--seed", "28", "--faults", kinds],
         directory,
       )
       assert.strictEqual(code, 0, `${stdout}${stderr}`)
-      assert.match(stdout, /^npm run soak -- --minutes 0\.08 --clients 6 --seed 3 --faults kill-daemon/)
+      assert.match(stdout, /^npm run soak -- --minutes 0\.06 --clients 4 --seed 28 --faults kill-daemon/)
       assert.match(stdout, /^ {2}messages +\d+: accepted [1-9]/m)
       assert.match(stdout, /^ {2}failures +[1-9]/m)
       assert.match(stdout, /^ {2}ok +what was accepted is stored or quarantined exactly once$/m)
       assert.notInclude(stdout, "failed")
       assert.deepStrictEqual(yield* leftIn(directory), [])
     }),
-  120_000,
+  timeout,
 )
 
 it.live(
@@ -99,7 +102,7 @@ it.live(
       assert.deepStrictEqual(children.filter(isRunning), [])
       assert.deepStrictEqual(yield* leftIn(directory), [])
     }),
-  120_000,
+  timeout,
 )
 
 it.live("a command line that makes no sense is refused before a server is started", () =>
