@@ -17,7 +17,8 @@ export const makeRecord = (): Record => ({ struck: new Map(), missed: new Map(),
 
 /** How long a failure may try to come about. */
 const patience = 3000
-const healWithin = "2 minutes"
+/** After the last failure. Before it, others may be in the way of healing. */
+const healWithin = 120_000
 
 const again = Schedule.spaced("200 millis")
 
@@ -29,7 +30,13 @@ const count = (counts: Map<string, number>, name: string): void => {
 const tried = (effect: Effect.Effect<void, NotDone>): Effect.Effect<void, NotDone> =>
   Effect.catchAllDefect(effect, (defect) => new NotDone({ message: String(defect) }))
 
-const happen = (world: World, record: Record, fault: Fault, { lasts, target }: PlannedFault) =>
+const happen = (
+  world: World,
+  record: Record,
+  fault: Fault,
+  { lasts, target }: PlannedFault,
+  healUntil: number,
+) =>
   Effect.gen(function* () {
     const { heal, name } = fault
     yield* tried(fault.strike(world, target)).pipe(
@@ -41,8 +48,9 @@ const happen = (world: World, record: Record, fault: Fault, { lasts, target }: P
     )
     yield* Effect.sleep(lasts)
     if (heal === undefined) return
+    const left = healUntil - (yield* Clock.currentTimeMillis)
     yield* tried(heal(world, target)).pipe(
-      Effect.retry(Schedule.intersect(again, Schedule.recurUpTo(healWithin))),
+      Effect.retry(Schedule.intersect(again, Schedule.recurUpTo(left))),
       Effect.catchAll(({ message }) =>
         Effect.sync(() => void record.notHealed.push(`${name} ${target}: ${message}`)),
       ),
@@ -75,7 +83,7 @@ export const run = (
               // Healing those before it has taken longer than planned.
               if ((yield* Clock.currentTimeMillis) > begin + runMillis)
                 return count(record.missed, fault.name)
-              yield* happen(world, record, fault, planned)
+              yield* happen(world, record, fault, planned, begin + runMillis + healWithin)
             }),
           )
         })
