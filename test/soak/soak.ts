@@ -110,16 +110,22 @@ const drain = (world: World) =>
     Effect.option,
   )
 
+/** A daemon takes a moment to find out that a server is back. */
 const checkReadiness = (world: World) =>
-  Effect.map(
-    Effect.forEach(world.fleet.urls(), (url) => DaemonProcess.request("GET", `${url}/health/ready`)),
-    (answers): Books.Check => ({
-      name: `all ${Fleet.daemons} daemons are ready again`,
+  Effect.forEach(world.fleet.urls(), (url) => DaemonProcess.request("GET", `${url}/health/ready`)).pipe(
+    Effect.map((answers): Books.Check => ({
+      name: `all ${Fleet.daemons} daemons are ready again within a minute`,
       problems:
         answers.length === Fleet.daemons && answers.every(({ body }) => body?.status === "ok")
           ? []
           : answers.map(({ status, body }) => `${status} ${JSON.stringify(body)}`),
-    }),
+    })),
+    Effect.filterOrFail(
+      ({ problems }) => problems.length === 0,
+      (check) => check,
+    ),
+    Effect.retry(Schedule.intersect(Schedule.spaced("200 millis"), Schedule.recurUpTo("1 minute"))),
+    Effect.merge,
   )
 
 /** Texts of the public messages that the daemons show as recent. */
