@@ -100,7 +100,7 @@ export const make = (servers: Servers, logDirectory: string): Effect.Effect<Flee
         )
         const url = yield* process.url.pipe(
           Effect.timeout(startTimeout),
-          Effect.catchAllCause(() => Effect.succeed(undefined)),
+          Effect.catchAllCause(() => Effect.void),
         )
         if (url === undefined) {
           yield* Scope.close(scope, Exit.void)

@@ -32,7 +32,7 @@ export const start = (world: World): Effect.Effect<Watch, never, Scope.Scope> =>
       watch.queued = yield* queueLength(world.servers).pipe(
         Effect.disconnect,
         Effect.timeout("2 seconds"),
-        Effect.catchAll(() => Effect.succeed(undefined)),
+        Effect.orElseSucceed(() => undefined),
       )
       watch.largest = Math.max(watch.largest, watch.queued ?? 0)
     })

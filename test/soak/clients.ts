@@ -143,22 +143,22 @@ const deleteOne = (world: World, { accepted, unexpected }: Load) =>
 
 const readable = new Set([200, 503])
 
-const read = (world: World, { unexpected }: Load) =>
+const readFrom = async (url: string, { unexpected }: Load): Promise<void> => {
+  try {
+    const response = await fetch(url, { signal: AbortSignal.timeout(30_000) })
+    const text = await response.text()
+    JSON.parse(text)
+    if (!readable.has(response.status)) unexpected.push(`${url}: ${response.status} ${text.slice(0, 200)}`)
+  } catch (error) {
+    if (error instanceof SyntaxError) unexpected.push(`${url} is not answered with JSON`)
+  }
+}
+
+const read = (world: World, load: Load) =>
   Effect.gen(function* () {
     const [url] = world.fleet.urls()
     const path = yield* pick(["/messages/recent", "/private-messages/recent/client-1", "/status"])
-    if (url === undefined) return
-    yield* Effect.promise(async () => {
-      try {
-        const response = await fetch(`${url}${path}`, { signal: AbortSignal.timeout(30_000) })
-        const text = await response.text()
-        JSON.parse(text)
-        if (!readable.has(response.status))
-          unexpected.push(`${path}: ${response.status} ${text.slice(0, 200)}`)
-      } catch (error) {
-        if (error instanceof SyntaxError) unexpected.push(`${path} is not answered with JSON`)
-      }
-    })
+    if (url !== undefined) yield* Effect.promise(() => readFrom(`${url}${path}`, load))
   })
 
 const client = (world: World, load: Load, name: number, until: number) =>

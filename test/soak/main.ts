@@ -35,7 +35,7 @@ const soak = (options: Options) =>
     yield* print(report(result))
     if (!hasFailed(result)) return
     yield* directories.keepLogs
-    yield* new ChecksFailed({
+    return yield* new ChecksFailed({
       message: `A check has failed. Run it again with\n  ${commandOf(options)}\nThe logs are in ${directories.logs}.`,
     })
   }).pipe(Effect.scoped)

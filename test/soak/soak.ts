@@ -1,6 +1,17 @@
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as PlatformLogger from "@effect/platform/PlatformLogger"
-import { Context, Effect, ExecutionStrategy, Exit, Fiber, Layer, Logger, Schedule, Scope } from "effect"
+import {
+  Clock,
+  Context,
+  Effect,
+  ExecutionStrategy,
+  Exit,
+  Fiber,
+  Layer,
+  Logger,
+  Schedule,
+  Scope,
+} from "effect"
 import * as fs from "node:fs/promises"
 import * as os from "node:os"
 import * as path from "node:path"
@@ -161,7 +172,7 @@ export const run = (
     const record = Nemesis.makeRecord()
     const watch = yield* Watch.start(world)
     const millis = options.minutes * 60_000
-    const begin = Date.now()
+    const begin = yield* Clock.currentTimeMillis
     const until = begin + millis
     write(`everything is up; failures begin, for ${options.minutes} minutes ...\n`)
     const progress = yield* Effect.forkScoped(Progress.report({ load, record, watch, begin, millis, write }))

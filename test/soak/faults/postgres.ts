@@ -68,7 +68,7 @@ const takeAllConnections = ({ servers }: World) =>
     body: (count) =>
       servers.connectPostgres("daemon").pipe(
         Effect.as(count + 1),
-        Effect.catchAll(() => Effect.succeed(connections)),
+        Effect.orElseSucceed(() => connections),
       ),
   })
 

@@ -1,5 +1,5 @@
 /** What is asked of chat-cache, or put into its queues, at the wrong moment. */
-import { Effect } from "effect"
+import { Effect, Random } from "effect"
 import { v7 as uuidV7 } from "uuid"
 import { type QueueName, queueNames } from "../../../src/domain/Message.ts"
 import * as Keys from "../../../src/layers/valkey/Keys.ts"
@@ -93,7 +93,7 @@ export const requestFaults = [
     strike: setLimit({ message_limit: 3, window_seconds: 1 }),
     // Another daemon is asked the next time.
     heal: (world, target) =>
-      Effect.suspend(() => setLimit(usualLimit)(world, target + Math.floor(Date.now() / 1000))),
+      Effect.flatMap(Random.nextIntBetween(0, daemons), (step) => setLimit(usualLimit)(world, target + step)),
   }),
   fault({
     name: "clear-private-caches",
