@@ -72,7 +72,7 @@ const appendOnlyProblem = (info: Info): Finding | undefined => {
   return {
     check: "appendonly",
     severity: "warning",
-    reason: `appendonly is off: when Valkey or its machine stops unexpectedly, every message that PostgreSQL does not have yet and that came after the last snapshot is lost (now: all since ${snapshot}, ${changes} changes). Turn it on: CONFIG SET appendonly yes, and the same in valkey.conf; then at most about two seconds are lost with a power failure, and nothing with the end of the process.`,
+    reason: `appendonly is off: when Valkey or its machine stops unexpectedly, every message that PostgreSQL does not have yet and that came after the last snapshot is lost (now: all since ${snapshot}, ${changes} changes). Turn it on: CONFIG SET appendonly yes, and the same in valkey.conf; then at most about two seconds are lost with a power failure, and with the end of the process only what a slow disk has kept from being written.`,
   }
 }
 

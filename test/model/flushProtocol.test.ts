@@ -3,8 +3,8 @@
  * checked after every command, and at the end everything is healed, and every queue has to drain.
  *
  * `FAST_CHECK_SEED` and `FAST_CHECK_PATH` repeat a failing run, `MODEL_REPLAY_PATH` its shrunk commands: a failure prints
- * all three. `MODEL_COMMANDS` is the most commands of a run, `FAST_CHECK_NUM_RUNS` the number of runs. With
- * `MODEL_SHRINK=no` a failing run is shown as it was.
+ * all three. `MODEL_COMMANDS` is the most commands of a run, `FAST_CHECK_NUM_RUNS` the number of runs, and with
+ * `MODEL_MINUTES` there are as many runs as fit into that time. With `MODEL_SHRINK=no` a failing run is shown as it was.
  */
 import { assert, layer } from "@effect/vitest"
 import { Effect, Exit, Logger, LogLevel, Runtime, Scope } from "effect"
@@ -19,8 +19,11 @@ const environmentNumber = (name: string, otherwise: number): number => Number(pr
 const maxCommands = environmentNumber("MODEL_COMMANDS", 40)
 const path = process.env["FAST_CHECK_PATH"]
 const replayPath = process.env["MODEL_REPLAY_PATH"]
+const minutes = process.env["MODEL_MINUTES"]
 /** More runs than usual take as long as they take. */
-const timeout = process.env["FAST_CHECK_NUM_RUNS"] === undefined ? 60_000 : 0
+const timeout = process.env["FAST_CHECK_NUM_RUNS"] === undefined && minutes === undefined ? 60_000 : 0
+const timeLimit =
+  minutes === undefined ? {} : { numRuns: 1_000_000_000, interruptAfterTimeLimit: Number(minutes) * 60_000 }
 const endOnFailure = process.env["MODEL_SHRINK"] === "no"
 
 type Execute = (effect: Effect.Effect<void>) => Promise<void>
@@ -105,10 +108,12 @@ const suite = <R>(backend: Backend<R>, numRuns: number) =>
               {
                 numRuns: environmentNumber("FAST_CHECK_NUM_RUNS", numRuns),
                 endOnFailure,
+                ...timeLimit,
                 ...(path === undefined ? {} : { path }),
               },
             ),
           )
+          if (minutes !== undefined) process.stdout.write(`${details.numRuns} runs on ${backend.name}\n`)
           if (details.failed) assert.fail(`${fc.defaultReportMessage(details)}${hint(details)}`)
         }),
       timeout,
