@@ -60,7 +60,7 @@ const queued = (draft: PublicMessageDraft | PrivateMessageDraft, authored_at: st
 
 /** Inserts what the schema accepts; every row must say what the draft says. */
 const expectStored = Effect.fnUntraced(function* (queue: QueueName, messages: ReadonlyArray<CachedMessage>) {
-  expect(yield* insert(queue, messages)).toEqual({ inserted: messages.length, conflicts: [] })
+  expect(yield* insert(queue, messages)).toEqual({ inserted: messages.length, conflicts: [], deleted: [] })
   const rows = yield* rowsOf(queue, messages)
   expect(rows.length).toBe(messages.length)
   for (const [index, message] of messages.entries()) expect(rows[index]).toMatchObject(contentOf(message))

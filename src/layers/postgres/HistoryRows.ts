@@ -17,7 +17,8 @@ const tables = {
   },
 }
 
-const greatestCacheId = "9223372036854775807"
+/** Where a range without a beginning of its own begins. */
+const ends: Readonly<Record<Direction, string>> = { before: "9223372036854775807", after: "0" }
 
 /** Whose messages a scope is about: each of these columns goes with an index on it and `cache_id`. */
 const columnsOf = (scope: HistoryScope): ReadonlyArray<readonly [column: string, value: string]> => {
@@ -59,7 +60,7 @@ const nearest = (
   limit: number,
 ): FragmentSqlToken => {
   const named = sql.identifier([column])
-  const place = range.from?.cache_id ?? greatestCacheId
+  const place = range.from?.cache_id ?? ends[range.direction]
   const where =
     range.direction === "before"
       ? sql.fragment`(${named}, cache_id) <= (${value}, ${place}::bigint) AND ${named} >= ${value}`

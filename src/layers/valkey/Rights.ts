@@ -22,6 +22,7 @@ const argumentsBehindKey = {
   incrby: ["1"],
   lindex: ["0"],
   llen: [],
+  lpush: ["element"],
   lrange: ["0", "0"],
   lrem: ["0", "element"],
   ltrim: ["0", "0"],
@@ -35,6 +36,7 @@ const argumentsBehindKey = {
   zrange: ["0", "0"],
   zremrangebyrank: ["0", "0"],
   zremrangebyscore: ["0", "0"],
+  zscore: ["member"],
 } as const
 
 type KeyCommand = keyof typeof argumentsBehindKey
@@ -44,11 +46,12 @@ const on = (key: string, names: ReadonlyArray<KeyCommand>): ReadonlyArray<Right>
 
 const recent = ["llen", "lrange", "lrem", "ltrim", "rpush", "type"] as const
 const queue = ["lindex", "llen", "lrange", "ltrim", "rpush", "type"] as const
-const deleted = ["expire", "type", "zadd", "zrange", "zremrangebyrank", "zremrangebyscore"] as const
+const deleted = ["expire", "type", "zadd", "zrange", "zremrangebyrank", "zremrangebyscore", "zscore"] as const
 const counter = ["get", "incr", "incrby", "set", "type"] as const
 
-/** Stands for all users: a right to the keys of one alone makes no sense. */
+/** Stand for all users and channels: a right to the keys of one alone makes no sense. */
 const someUser = "0"
+const someChannel = "0"
 
 /** All that this program sends or that its scripts call, on the keys that it is for. */
 export const make = (keys: Keys): ReadonlyArray<Right> => [
@@ -60,6 +63,7 @@ export const make = (keys: Keys): ReadonlyArray<Right> => [
   ...on(keys.flushQueue.public, queue),
   ...on(keys.flushQueue.private, queue),
   ...on(keys.recent, recent),
+  ...on(keys.recentOfChannel(someChannel), [...recent, "lindex", "lpush", "pexpire"]),
   ...on(keys.recentPrivate(someUser), [...recent, "unlink"]),
   ...on(keys.counter.public, counter),
   ...on(keys.counter.private, counter),
