@@ -124,8 +124,8 @@ export const make = Effect.fnUntraced(function* (
       if (wantsSmallerBatch(error)) batchSize.failed()
     })
 
-  const count = (batch: BatchResult, duration: Duration.Duration): void => {
-    Metrics.flushSeconds[queue].unsafeUpdate(Duration.toSeconds(duration), [])
+  const count = (batch: BatchResult, millis: number): void => {
+    Metrics.flushSeconds[queue].unsafeUpdate(millis / 1000, [])
     Metrics.flushBatchMessages[queue].unsafeUpdate(batch.entries, [])
     Metrics.persisted[queue].unsafeUpdate(batch.persisted, [])
     Metrics.duplicates[queue].unsafeUpdate(batch.duplicates, [])
@@ -139,12 +139,10 @@ export const make = Effect.fnUntraced(function* (
     while (left > 0) {
       yield* showTurn
       const limit = { entries: batchSize.entries(), bytes: settings.flushBatchBytes }
-      const [duration, batch] = yield* flushBatch(queue, trigger, limit).pipe(
-        Effect.tapError(adaptBatch),
-        Effect.timed,
-      )
+      const elapsed = yield* elapsedMillis
+      const batch = yield* flushBatch(queue, trigger, limit).pipe(Effect.tapError(adaptBatch))
       if (batch.entries === 0) break
-      count(batch, duration)
+      count(batch, yield* elapsed)
       left -= batch.entries
       totals.persisted += batch.persisted
       totals.duplicates += batch.duplicates
