@@ -196,6 +196,9 @@ const make = Effect.gen(function* () {
     const found = yield* version.pipe(orError("postgres"))
     if (found.some(({ severity }) => severity === "error")) return found
     yield* storeHealth.probe
+    const problem = yield* storeHealth.problem
+    // The findings are as old as the last probe that went well.
+    if (problem !== undefined) return [error("postgres", problem)]
     const time = Effect.map(
       postgres.read<{ readonly millis: number }>(
         "Doctor.clock",
@@ -205,6 +208,7 @@ const make = Effect.gen(function* () {
     )
     return [
       ...found,
+      ...withPassed(passed.postgres, yield* storeHealth.findings),
       ...(yield* schema.pipe(orError("schema"))),
       ...(yield* grants.pipe(orError("grants"))),
       ...(yield* clock("postgres-clock", "PostgreSQL", time).pipe(orError("postgres-clock"))),

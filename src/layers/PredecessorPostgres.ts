@@ -105,18 +105,22 @@ const make = Effect.gen(function* () {
   const valkey = yield* Valkey
   const keys = Keys.make((yield* Settings).keyPrefix)
 
+  const unavailable = (error: unknown): StoreError => storeError("import", failureOf(error))
+
   const connect = Effect.acquireRelease(
-    Effect.sync(() =>
-      Connection.make(
-        { url: Redacted.value(url), connectTimeoutMillis: 5000, terminationTimeoutMillis: 500 },
-        () => {},
-      ),
-    ),
+    Effect.try({
+      try: () =>
+        Connection.make(
+          { url: Redacted.value(url), connectTimeoutMillis: 5000, terminationTimeoutMillis: 500 },
+          () => {},
+        ),
+      catch: unavailable,
+    }),
     ({ end }) => Effect.promise(() => end().catch(() => {})),
   )
 
   const attempt = <A>(run: () => Promise<A>): Effect.Effect<A, StoreError> =>
-    Effect.tryPromise({ try: run, catch: (error) => storeError("import", failureOf(error)) }).pipe(
+    Effect.tryPromise({ try: run, catch: unavailable }).pipe(
       // A server that hangs gives no error at all.
       Effect.timeoutFail({ duration: answerWithin, onTimeout: () => noAnswer("import", answerWithin) }),
     )

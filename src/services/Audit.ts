@@ -52,8 +52,8 @@ export class Audit extends Context.Tag("chat-cache/Audit")<
   {
     /**
      * Reads everything and changes nothing, on a running system and without holding it up: the tables as of one
-     * instant, the queues and caches in samples. Ends within its deadline, with `StoreUnavailable` where that was too
-     * short.
+     * instant, the queues and caches in samples. Ends within 60 seconds, waiting for an audit that is under way included,
+     * with `StoreUnavailable` where that was too short.
      */
     readonly report: Effect.Effect<AuditReport, AuditError>
   }

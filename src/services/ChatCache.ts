@@ -64,13 +64,13 @@ export class ChatCache extends Context.Tag("chat-cache/ChatCache")<
 
     /**
      * A page of all public messages, or of one channel's: the newest ones, or those before or after a cursor, oldest
-     * first. `History` says what is guaranteed.
+     * first. `History` says what is guaranteed. Ends within 15 seconds once a server no longer answers.
      */
     readonly history: (
       query?: HistoryQuery & { readonly channel?: string | undefined },
     ) => Effect.Effect<HistoryPage<CachedPublicMessage>, HistoryError>
 
-    /** The same of the private messages that the user sent or received. */
+    /** The same of the private messages that the user sent or received. Ends within 15 seconds as well. */
     readonly privateHistory: (
       userId: string,
       query?: HistoryQuery,
@@ -123,7 +123,10 @@ export class ChatCache extends Context.Tag("chat-cache/ChatCache")<
     /** Answers within 4 seconds, whatever hangs. */
     readonly readiness: Effect.Effect<Readiness>
 
-    /** Recounts the books from what the servers hold. Reads everything: for operators, not for every minute. */
+    /**
+     * Recounts the books from what the servers hold. Reads everything: for operators, not for every minute. Ends within
+     * 60 seconds, with `StoreUnavailable` where that was too short.
+     */
     readonly audit: Effect.Effect<AuditReport, AuditError>
 
     /**
@@ -134,7 +137,8 @@ export class ChatCache extends Context.Tag("chat-cache/ChatCache")<
 
     /**
      * The journal from a position on, in order, and then every event soon after it is recorded, by any process. Waits
-     * while PostgreSQL is away, and ends with the shutdown.
+     * while PostgreSQL is away, for as long as that takes. It ends with the shutdown, and within 2 seconds when it is
+     * interrupted.
      */
     readonly followEvents: (after?: number) => Stream.Stream<RecordedEvent, StoreMisconfigured>
 

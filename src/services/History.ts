@@ -19,7 +19,7 @@ export class History extends Context.Tag("chat-cache/History")<
   {
     /**
      * Valkey is always needed. PostgreSQL is not when the page is full of messages that are queued, so that the newest
-     * ones can be read while it is away.
+     * ones can be read while it is away. Ends within 15 seconds once a server no longer answers.
      */
     readonly page: (
       scope: HistoryScope,

@@ -30,7 +30,12 @@ export interface ImportReport {
 
 export type ImportError = ImportImpossible | StoreError | CacheUnavailable | SchemaSuspected
 
-/** Takes over the tables of a predecessor. Doing it again adds what is new, and nothing twice. */
+/**
+ * Takes over the tables of a predecessor. Doing it again adds what is new, and nothing twice.
+ *
+ * It takes as long as there are rows. It fails within 30 seconds when a server does not answer, except where it reads
+ * the tables of the predecessor: a server that falls silent there is given up as `Predecessor` says.
+ */
 export class Importer extends Context.Tag("chat-cache/Importer")<
   Importer,
   {

@@ -42,7 +42,11 @@ export interface PredecessorOptions {
   readonly columns: Readonly<Record<string, string>>
 }
 
-/** The program that had the same keys in Valkey, and tables of its own. Nothing of it is changed. */
+/**
+ * The program that had the same keys in Valkey, and tables of its own. Nothing of it is changed. Opening it fails within
+ * 10 seconds when PostgreSQL does not answer at all. Counting or sorting a large table takes its time: a server that
+ * falls silent with that is given up 600 seconds after the question, and the same holds for each page.
+ */
 export class Predecessor extends Context.Tag("chat-cache/Predecessor")<
   Predecessor,
   {

@@ -91,7 +91,10 @@ export interface StoreView {
 export class StoreSnapshot extends Context.Tag("chat-cache/StoreSnapshot")<
   StoreSnapshot,
   {
-    /** Everything that the body asks is answered as of the same instant. Ends within the deadline. */
+    /**
+     * Everything that the body asks is answered as of the same instant. Ends within the deadline, even if the
+     * server hangs.
+     */
     readonly read: <A, E>(
       body: (view: StoreView) => Effect.Effect<A, E>,
       deadline: Duration.DurationInput,

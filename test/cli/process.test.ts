@@ -1,13 +1,19 @@
 /** The command line as a program: help, exit codes, terminals, and servers that are not there. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Redacted } from "effect"
 import { readFile } from "node:fs/promises"
 import { PostgresServer } from "../../src/services/PostgresServer.ts"
 import { version } from "../../src/layers/version.ts"
 import * as CommandLine from "../support/CommandLine.ts"
 import * as Daemon from "../support/DaemonProcess.ts"
 import { eventually } from "../support/eventually.ts"
-import { controlledPostgres, ControlledPostgres, controlledValkey, query } from "../support/Servers.ts"
+import {
+  controlledPostgres,
+  ControlledPostgres,
+  controlledValkey,
+  freshDatabase,
+  query,
+} from "../support/Servers.ts"
 import { onServersIt } from "./world.ts"
 
 const { chatCache } = CommandLine
@@ -156,19 +162,23 @@ describe("migrate", () => {
   )
 })
 
+type Checks = ReadonlyArray<Record<string, string>>
+
+const examineWith = (environment: Record<string, string>) =>
+  Effect.map(chatCache(["doctor", "--json"], { environment }), ({ code, json }) => ({
+    code,
+    ...(json as { readonly healthy: boolean; readonly checks: Checks }),
+  }))
+
+const finding = (checks: Checks, name: string) => checks.find(({ check }) => check === name)
+
 describe("doctor", () => {
   it.scopedLive(
     "passes on healthy servers, and finds what is wrong with others",
     () =>
       Effect.gen(function* () {
         const environment = yield* CommandLine.serverEnvironment
-        const examine = Effect.map(chatCache(["doctor", "--json"], { environment }), ({ code, json }) => ({
-          code,
-          ...(json as { readonly healthy: boolean; readonly checks: ReadonlyArray<Record<string, string>> }),
-        }))
-        const finding = (checks: ReadonlyArray<Record<string, string>>, name: string) =>
-          checks.find(({ check }) => check === name)
-
+        const examine = examineWith(environment)
         const early = yield* examine
         assert.deepStrictEqual([early.code, early.healthy], [1, false])
         assert.deepInclude(finding(early.checks, "schema"), { severity: "error" })
@@ -198,6 +208,46 @@ describe("doctor", () => {
         assert.match(stopped.stdout, /✗ postgres: PostgreSQL is unavailable/)
         assert.match(stopped.stdout, /✓ valkey: /)
       }).pipe(Effect.provide(Layer.merge(controlledValkey, controlledPostgres))),
+    timeout,
+  )
+
+  it.scopedLive(
+    "names an unlogged table, and what of PostgreSQL puts stored messages at risk besides",
+    () =>
+      Effect.gen(function* () {
+        const environment = yield* CommandLine.serverEnvironment
+        const { url } = yield* PostgresServer
+        yield* chatCache(["migrate"], { environment })
+        yield* query(url, "ALTER TABLE chat_messages SET UNLOGGED")
+        const unlogged = yield* examineWith(environment)
+        assert.deepStrictEqual([unlogged.code, unlogged.healthy], [1, false])
+        const table = finding(unlogged.checks, "postgres-unlogged-tables")
+        assert.strictEqual(table?.["severity"], "error")
+        assert.include(table?.["reason"], "ALTER TABLE chat_messages SET LOGGED")
+        assert.deepInclude(finding(unlogged.checks, "postgres-fsync"), { severity: "ok" })
+
+        yield* query(url, "ALTER TABLE chat_messages SET LOGGED")
+        const repaired = yield* examineWith(environment)
+        assert.deepInclude(finding(repaired.checks, "postgres-unlogged-tables"), { severity: "ok" })
+      }).pipe(Effect.provide(Layer.merge(controlledValkey, freshDatabase))),
+    timeout,
+  )
+
+  it.scopedLive(
+    "says nothing of settings that it could not ask for: a PostgreSQL that is read-only",
+    () =>
+      Effect.gen(function* () {
+        const environment = yield* CommandLine.serverEnvironment
+        const { url } = yield* PostgresServer
+        yield* chatCache(["migrate"], { environment })
+        const database = new URL(Redacted.value(url)).pathname.slice(1)
+        yield* query(url, `ALTER DATABASE ${database} SET default_transaction_read_only = on`)
+        const { checks, code } = yield* examineWith(environment)
+        assert.strictEqual(code, 1)
+        assert.strictEqual(finding(checks, "postgres")?.["severity"], "error")
+        assert.include(finding(checks, "postgres")?.["reason"], "point DATABASE_URL to the primary")
+        assert.isUndefined(finding(checks, "postgres-fsync"))
+      }).pipe(Effect.provide(Layer.merge(controlledValkey, freshDatabase))),
     timeout,
   )
 

@@ -1,19 +1,26 @@
 /** Every operation of every service, and without which servers it fails. */
 import { type Context, Effect, type Either, Stream } from "effect"
 import { sql } from "slonik"
+import { Audit } from "../../src/services/Audit.ts"
 import { CacheIdCounter } from "../../src/services/CacheIdCounter.ts"
+import { ChannelRecent } from "../../src/services/ChannelRecent.ts"
 import { ChatCache } from "../../src/services/ChatCache.ts"
 import { Deletion } from "../../src/services/Deletion.ts"
+import { Doctor } from "../../src/services/Doctor.ts"
 import { EventJournal } from "../../src/services/EventJournal.ts"
 import { Flusher } from "../../src/services/Flusher.ts"
 import { FlushQueue } from "../../src/services/FlushQueue.ts"
 import { CacheHealth, StoreHealth } from "../../src/services/Health.ts"
+import { History } from "../../src/services/History.ts"
+import { Importer } from "../../src/services/Importer.ts"
 import { Instance } from "../../src/services/Instance.ts"
 import { JournalState } from "../../src/services/JournalState.ts"
 import { MessageCache } from "../../src/services/MessageCache.ts"
 import { MessageStore } from "../../src/services/MessageStore.ts"
+import { Migrator } from "../../src/services/Migrator.ts"
 import { Postgres } from "../../src/services/Postgres.ts"
 import { PostgresServer } from "../../src/services/PostgresServer.ts"
+import { Predecessor } from "../../src/services/Predecessor.ts"
 import { Publisher } from "../../src/services/Publisher.ts"
 import { Quarantine } from "../../src/services/Quarantine.ts"
 import { RateLimiter } from "../../src/services/RateLimiter.ts"
@@ -21,15 +28,29 @@ import { RateLimitStore } from "../../src/services/RateLimitStore.ts"
 import { ServiceManager } from "../../src/services/ServiceManager.ts"
 import { Settings } from "../../src/services/Settings.ts"
 import { Status } from "../../src/services/Status.ts"
+import { StoreSnapshot } from "../../src/services/StoreSnapshot.ts"
 import { Valkey } from "../../src/services/Valkey.ts"
 import { ValkeyServer } from "../../src/services/ValkeyServer.ts"
 
 export type Server = "valkey" | "postgres"
 
+export interface TypedError {
+  readonly _tag: string
+}
+
+type Run<Service> = (service: Service) => Effect.Effect<unknown, TypedError>
+
 export interface Operation<Service> {
-  readonly run: (service: Service) => Effect.Effect<unknown, unknown>
-  /** Without which servers it fails. */
+  readonly run: Run<Service>
+  /** Without which servers it fails, or waits. */
   readonly needs: ReadonlyArray<Server>
+  /**
+   * It is a stream that waits for a server which it needs, for as long as that takes, and goes on when the server is
+   * back. It has no deadline to keep: who waits for it has to be able to leave, within the documented time.
+   */
+  readonly waits?: boolean
+  /** The deadline that the caller gives, where the documentation says that it ends within that. */
+  readonly givenSeconds?: number
   /** Stops the service for good. */
   readonly isLast?: boolean
 }
@@ -49,29 +70,35 @@ const service = <Id, Service>(tag: Context.Tag<Id, Service>, operations: Operati
 
 const needs =
   (...servers: ReadonlyArray<Server>) =>
-  <Service>(run: (service: Service) => Effect.Effect<unknown, unknown>): Operation<Service> => ({
-    run,
-    needs: servers,
-  })
+  <Service>(run: Run<Service>): Operation<Service> => ({ run, needs: servers })
 const nothing = needs()
 const valkey = needs("valkey")
 const postgres = needs("postgres")
 const both = needs("valkey", "postgres")
+const waitsForPostgres = <Service>(run: Run<Service>): Operation<Service> => ({
+  ...postgres(run),
+  waits: true,
+})
 
 export const draft = { owner_id: "1", username: "ada", channel: "general", message: "Hello" }
 const messageId = "01900000-0000-7000-8000-000000000001"
 const privateDraft = { owner_id: "1", username: "ada", recipient_id: "2", recipient: "bob", message: "Psst" }
 const script = { name: "answer", text: "return 1", sha1: "e0e1f9fabfc9d4800c877a703b823ac0578ff8db" }
+const importOptions = { schema: "predecessor", timeZone: "UTC", columns: {} }
+const newest = { direction: "before", from: undefined } as const
 const limit = { entries: 10, bytes: 1_000_000 }
-const first = (outcomes: ReadonlyArray<Either.Either<unknown, unknown>>) => outcomes[0]!
+const first = (outcomes: ReadonlyArray<Either.Either<unknown, TypedError>>) => outcomes[0]!
 
 export const table: ReadonlyArray<Entry> = [
+  service(Audit, { report: both(({ report }) => report) }),
   service(CacheHealth, { findings: nothing(({ findings }) => findings) }),
   service(CacheIdCounter, {
     // Without PostgreSQL, what this process has seen stands in for it.
     reseed: valkey(({ reseed }) => reseed("public")),
     observe: nothing(({ observe }) => Effect.sync(() => observe("public", 1))),
   }),
+  // Without PostgreSQL, what is cached has to do.
+  service(ChannelRecent, { entries: valkey(({ entries }) => entries("general", 10)) }),
   service(ChatCache, {
     publish: valkey(({ publish }) => publish(draft)),
     publishPrivate: valkey(({ publishPrivate }) => publishPrivate(privateDraft)),
@@ -81,6 +108,8 @@ export const table: ReadonlyArray<Entry> = [
     ),
     recent: valkey(({ recent }) => recent()),
     recentPrivate: valkey(({ recentPrivate }) => recentPrivate("1")),
+    history: both(({ history }) => history()),
+    privateHistory: both(({ privateHistory }) => privateHistory("1")),
     clearPrivate: valkey(({ clearPrivate }) => clearPrivate()),
     delete: both((chat) => chat.delete(messageId)),
     deletePrivate: both(({ deletePrivate }) => deletePrivate(messageId)),
@@ -91,10 +120,14 @@ export const table: ReadonlyArray<Entry> = [
     isAlive: nothing(({ isAlive }) => isAlive),
     status: nothing(({ status }) => status),
     readiness: nothing(({ readiness }) => readiness),
+    audit: both(({ audit }) => audit),
     events: postgres(({ events }) => Stream.runDrain(events())),
+    followEvents: waitsForPostgres(({ followEvents }) => Stream.runHead(followEvents())),
     shutdown: { ...nothing<ChatCache["Type"]>(({ shutdown }) => shutdown), isLast: true },
   }),
   service(Deletion, { delete: both((deletion) => deletion.delete("public", messageId)) }),
+  // What a server does not answer is what it tells.
+  service(Doctor, { examine: nothing(({ examine }) => examine) }),
   service(EventJournal, { read: postgres(({ read }) => read(0, 10)) }),
   service(Flusher, {
     flush: both(({ flush }) => flush("public")),
@@ -106,11 +139,17 @@ export const table: ReadonlyArray<Entry> = [
   service(FlushQueue, {
     head: valkey(({ head }) => head("public", limit)),
     following: valkey(({ following }) => following("public", 1, limit)),
+    page: valkey(({ page }) => page("public", newest, limit)),
     acknowledge: valkey(({ acknowledge }) => acknowledge("public", [Buffer.from("not there")])),
     length: valkey(({ length }) => length("public")),
+    snapshot: valkey(({ snapshot }) => snapshot("public")),
     lastCacheId: valkey(({ lastCacheId }) => lastCacheId("public")),
     raiseCounter: valkey(({ raiseCounter }) => raiseCounter("public", 0)),
     nextCacheId: valkey(({ nextCacheId }) => nextCacheId("public")),
+  }),
+  service(History, { page: both(({ page }) => page({ queue: "public" }, {})) }),
+  service(Importer, {
+    run: both(({ run }) => run({ ...importOptions, dryRun: false }, () => Effect.void)),
   }),
   service(Instance, { id: data, version: data, startedAt: data }),
   service(JournalState, {
@@ -125,9 +164,12 @@ export const table: ReadonlyArray<Entry> = [
   service(MessageCache, {
     append: valkey(({ append }) => append("public", [])),
     recent: valkey(({ recent }) => recent),
+    recentOfChannel: valkey(({ recentOfChannel }) => recentOfChannel("general")),
+    prependToChannel: valkey(({ prependToChannel }) => prependToChannel("empty", undefined, [])),
     recentPrivate: valkey(({ recentPrivate }) => recentPrivate("1")),
     deletedIds: valkey(({ deletedIds }) => deletedIds("public")),
     remove: valkey(({ remove }) => remove("public", messageId, [])),
+    sample: valkey(({ sample }) => sample("private", 10)),
     clearPrivate: valkey(({ clearPrivate }) => clearPrivate("1")),
     clearAllPrivate: valkey(({ clearAllPrivate }) => clearAllPrivate),
   }),
@@ -136,8 +178,13 @@ export const table: ReadonlyArray<Entry> = [
       transaction(({ greatestCacheId }) => greatestCacheId("public")),
     ),
     greatestCacheId: postgres(({ greatestCacheId }) => greatestCacheId("public")),
+    history: postgres(({ history }) => history({ queue: "public" }, newest, 10, [])),
     quarantineEntries: postgres(({ quarantineEntries }) => quarantineEntries({ limit: 1 })),
     quarantineEntry: postgres(({ quarantineEntry }) => quarantineEntry(1)),
+  }),
+  service(Migrator, {
+    pending: postgres(({ pending }) => pending),
+    apply: postgres(({ apply }) => apply),
   }),
   service(Postgres, {
     transaction: postgres(({ transaction }) =>
@@ -148,6 +195,7 @@ export const table: ReadonlyArray<Entry> = [
     problem: nothing(({ problem }) => problem),
   }),
   service(PostgresServer, { url: data }),
+  service(Predecessor, { open: postgres(({ open }) => Effect.scoped(open(importOptions))) }),
   service(Publisher, {
     publish: valkey(({ publish }) => publish("public", draft)),
     publishAll: valkey(({ publishAll }) => Effect.flatMap(publishAll("private", [privateDraft]), first)),
@@ -181,6 +229,7 @@ export const table: ReadonlyArray<Entry> = [
   service(Settings, {
     keyPrefix: data,
     maxCacheSize: data,
+    channelIdleTime: data,
     flushInterval: data,
     flushBatchSize: data,
     flushBatchBytes: data,
@@ -198,6 +247,14 @@ export const table: ReadonlyArray<Entry> = [
     findings: nothing(({ findings }) => findings),
     probe: nothing(({ probe }) => probe),
   }),
+  service(StoreSnapshot, {
+    read: {
+      ...postgres<StoreSnapshot["Type"]>(({ read }) =>
+        read(({ rowCount }) => rowCount("public"), "5 seconds"),
+      ),
+      givenSeconds: 5,
+    },
+  }),
   service(Valkey, {
     address: data,
     problem: nothing(({ problem }) => problem),
@@ -207,5 +264,5 @@ export const table: ReadonlyArray<Entry> = [
     run: valkey(({ run }) => run("test", script, [], [])),
     runForBytes: valkey(({ runForBytes }) => runForBytes("test", script, [], [])),
   }),
-  service(ValkeyServer, { url: data }),
+  service(ValkeyServer, { url: data, ca: data }),
 ]
