@@ -1,7 +1,7 @@
 import { Effect, Layer } from "effect"
 import { createHash } from "node:crypto"
 import { type QuerySqlToken, sql } from "slonik"
-import { QuarantineEntryNotFound, StoreUnavailable } from "../domain/Errors.ts"
+import { QuarantineEntryNotFound, type RowsRefused, StoreUnavailable } from "../domain/Errors.ts"
 import type { Event } from "../domain/Event.ts"
 import { type HistoryRange, type HistoryScope, nearestFirst } from "../domain/History.ts"
 import type { CachedMessage, QueueName } from "../domain/Message.ts"
@@ -53,12 +53,32 @@ const findPassedOver = Effect.fnUntraced(function* (
 
 const nonePassedOver: Omit<InsertReport, "inserted"> = { conflicts: [], deleted: [] }
 
+/**
+ * A constraint is checked before it shows that the row is there already: one that is younger than the row refuses it
+ * again, when its batch comes again. Only where there is one message is it known which was refused.
+ */
+const passOverStored =
+  (postgres: PostgresTransaction, messages: ReadonlyArray<CachedMessage>, compare: QuerySqlToken) =>
+  (refusal: RowsRefused) =>
+    messages.length > 1
+      ? refusal
+      : postgres.attempt<ComparedRow>(compare).pipe(
+          Effect.catchTag("RowsRefused", () => refusal),
+          Effect.filterOrFail(
+            ({ rows }) => !rows.some((row) => row.is_missing),
+            () => refusal,
+          ),
+          Effect.as({ rowCount: 0 }),
+        )
+
 const insert = (postgres: PostgresTransaction) =>
   Effect.fn("MessageStore.insert")(function* (queue: QueueName, messages: ReadonlyArray<CachedMessage>) {
     if (messages.length === 0) return { inserted: 0, ...nonePassedOver } satisfies InsertReport
     const batch = MessageRows.batch(queue, messages)
     yield* postgres.query(MessageRows.lockAgainstDeletion(queue))
-    const { rowCount: inserted } = yield* postgres.attempt(batch.insert)
+    const { rowCount: inserted } = yield* postgres
+      .attempt(batch.insert)
+      .pipe(Effect.catchTag("RowsRefused", passOverStored(postgres, messages, batch.compare)))
     const passedOver = messages.length - inserted
     const found =
       passedOver === 0 ? nonePassedOver : yield* findPassedOver(postgres, batch.compare, passedOver)

@@ -278,6 +278,26 @@ layer(environment, { excludeTestServices: true })("PostgreSQL", (it) => {
     }),
   )
 
+  it.effect("passes over what is stored although a constraint that came later would refuse it now", () =>
+    Effect.gen(function* () {
+      given += 1
+      const stored = publicMessage(given, { message: "STORED" })
+      const report = { inserted: 0, conflicts: [], deleted: [] }
+      expect(yield* insert("public", [stored])).toEqual({ ...report, inserted: 1 })
+      yield* control(
+        "ALTER TABLE chat_messages ADD CONSTRAINT no_shouting CHECK (message <> upper(message)) NOT VALID",
+      )
+      expect(yield* insert("public", [stored])).toEqual(report)
+      // With other content it is another message, which must not count as stored.
+      const other = { ...stored, message: "OTHER" }
+      expect(yield* insert("public", [other])).toEqual({ ...report, conflicts: [0] })
+      given += 1
+      const error = yield* Effect.flip(insert("public", [publicMessage(given, { message: "NEW" })]))
+      expect(error).toMatchObject({ _tag: "RowsRefused", sqlstate: "23514" })
+      yield* control("ALTER TABLE chat_messages DROP CONSTRAINT no_shouting")
+    }),
+  )
+
   it.effect("says that the table is missing, which is nobody's message's fault", () =>
     Effect.gen(function* () {
       yield* control("ALTER TABLE private_messages RENAME TO elsewhere")

@@ -15,8 +15,11 @@ const journalTotals = `
          count(*) FILTER (WHERE type = 'MessageDeleted')::int AS deleted
   FROM events`
 
+/** Of a row that a deletion took away, it is noted whose caches showed it. */
 const deletionTotals = `
-  SELECT count(*)::int AS all, count(owner_id)::int AS "ofRows" FROM deleted_messages`
+  SELECT count(*)::int AS all,
+         (count(*) FILTER (WHERE num_nonnulls(owner_id, recipient_id, channel) > 0))::int AS "ofRows"
+  FROM deleted_messages`
 
 /** What the servers hold, and what the daemons showed in the end. */
 export const look = (servers: Servers, shown: ReadonlyArray<string>): Effect.Effect<Findings, NotDone> =>
