@@ -21,10 +21,10 @@ import { MessageStore } from "../services/MessageStore.ts"
 import { Settings } from "../services/Settings.ts"
 import * as BatchSize from "./BatchSize.ts"
 import type { BatchResult } from "./flushBatch.ts"
-import { elapsedMillis } from "./elapsedMillis.ts"
 import { inOwnFiber } from "./inOwnFiber.ts"
 import * as Metrics from "./Metrics.ts"
 import { shutdownShares } from "./shutdownShares.ts"
+import { stopWatch } from "./stopWatch.ts"
 
 type Command =
   | { readonly _tag: "Beat" }
@@ -48,7 +48,7 @@ const mailboxCapacity = 1024
 const watchInterval = Duration.seconds(1)
 
 /** Longer than any operation of a turn may take, so that an actor that takes none for so long never will. */
-const longestTurn = Duration.toMillis("1 minute")
+const longestTurn = Duration.minutes(1)
 
 /** Exponential from 200 ms; with jitter of 20 % never more than 30 s. */
 const backoff = Schedule.exponential(Duration.millis(200)).pipe(
@@ -93,11 +93,11 @@ export const make = Effect.fnUntraced(function* (
 
   let wakePending = false
   let beatPending = false
-  let sinceLastTurn = yield* elapsedMillis
+  let sinceLastTurn = yield* stopWatch
   const batchSize = BatchSize.make(settings.flushBatchSize)
   /** Whether a batch went through since the last failure. */
   let hasProgressed = false
-  let problem: (FlushProblem & { readonly elapsed: Effect.Effect<number> }) | undefined
+  let problem: (FlushProblem & { readonly elapsed: Effect.Effect<Duration.Duration> }) | undefined
   /** An outage that is over and not in the journal yet. */
   let outageToReport: OutageReport | undefined
 
@@ -112,7 +112,7 @@ export const make = Effect.fnUntraced(function* (
     if (!beatPending) beatPending = mailbox.unsafeOffer({ _tag: "Beat" })
   })
 
-  const showTurn = Effect.map(elapsedMillis, (sinceNow) => {
+  const showTurn = Effect.map(stopWatch, (sinceNow) => {
     sinceLastTurn = sinceNow
   })
 
@@ -124,8 +124,8 @@ export const make = Effect.fnUntraced(function* (
       if (wantsSmallerBatch(error)) batchSize.failed()
     })
 
-  const count = (batch: BatchResult, millis: number): void => {
-    Metrics.flushSeconds[queue].unsafeUpdate(millis / 1000, [])
+  const count = (batch: BatchResult, duration: Duration.Duration): void => {
+    Metrics.flushSeconds[queue].unsafeUpdate(Duration.toSeconds(duration), [])
     Metrics.flushBatchMessages[queue].unsafeUpdate(batch.entries, [])
     Metrics.persisted[queue].unsafeUpdate(batch.persisted, [])
     Metrics.duplicates[queue].unsafeUpdate(batch.duplicates, [])
@@ -139,7 +139,7 @@ export const make = Effect.fnUntraced(function* (
     while (left > 0) {
       yield* showTurn
       const limit = { entries: batchSize.entries(), bytes: settings.flushBatchBytes }
-      const elapsed = yield* elapsedMillis
+      const elapsed = yield* stopWatch
       const batch = yield* flushBatch(queue, trigger, limit).pipe(Effect.tapError(adaptBatch))
       if (batch.entries === 0) break
       count(batch, yield* elapsed)
@@ -160,7 +160,7 @@ export const make = Effect.fnUntraced(function* (
       reason: error.message,
       attempts: (problem?.attempts ?? 0) + 1,
       since: problem?.since ?? DateTime.formatIso(DateTime.unsafeMake(now)),
-      elapsed: problem?.elapsed ?? (yield* elapsedMillis),
+      elapsed: problem?.elapsed ?? (yield* stopWatch),
     }
     Metrics.flushFailures[queue][error._tag].unsafeUpdate(1, [])
     const isOutage = error._tag === "StoreUnavailable" || error._tag === "CacheUnavailable"
@@ -189,7 +189,7 @@ export const make = Effect.fnUntraced(function* (
       reason: problem.reason,
       attempts: problem.attempts + (outageToReport?.attempts ?? 0),
       startedAt: outageToReport?.startedAt ?? problem.since,
-      durationMs: (yield* problem.elapsed) + (outageToReport?.durationMs ?? 0),
+      durationMs: Math.round(Duration.toMillis(yield* problem.elapsed)) + (outageToReport?.durationMs ?? 0),
     }
     problem = undefined
     yield* FiberHandle.clear(retryTimer)
@@ -304,7 +304,7 @@ export const make = Effect.fnUntraced(function* (
     flush,
     notifyLength,
     problem: Effect.sync(() => problem),
-    isAlive: Effect.suspend(() => Effect.map(sinceLastTurn, (millis) => millis <= longestTurn)),
+    isAlive: Effect.suspend(() => Effect.map(sinceLastTurn, Duration.lessThanOrEqualTo(longestTurn))),
     drain,
   }
 })

@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import { Duration, Effect } from "effect"
 import { entryKey } from "../domain/Entry.ts"
 import type { FlushTrigger } from "../domain/Event.ts"
 import { flushDecider } from "../domain/Flush.ts"
@@ -9,10 +9,10 @@ import { CacheIdCounter } from "../services/CacheIdCounter.ts"
 import { FlushQueue, type ReadLimit } from "../services/FlushQueue.ts"
 import { MessageCache } from "../services/MessageCache.ts"
 import { MessageStore, type StoreTransaction } from "../services/MessageStore.ts"
-import { elapsedMillis } from "./elapsedMillis.ts"
 import { isolateRefused } from "./isolateRefused.ts"
 import type { Row } from "./QueuedBatch.ts"
 import * as ReadAhead from "./ReadAhead.ts"
+import { stopWatch } from "./stopWatch.ts"
 
 export interface BatchResult {
   /** Number of entries read, all of which are dealt with: 0 when the queue was empty. */
@@ -104,7 +104,7 @@ export const make = Effect.gen(function* () {
   const persist = (queue: QueueName, trigger: FlushTrigger, limit: ReadLimit) =>
     store.transaction(
       Effect.fnUntraced(function* (transaction) {
-        const elapsed = yield* elapsedMillis
+        const elapsed = yield* stopWatch
         yield* transaction.lockQueue(queue)
         const batch = yield* readAhead.next(queue, limit)
         const { entries, rows, bad: undecodable } = batch
@@ -134,7 +134,7 @@ export const make = Effect.gen(function* () {
           duplicates,
           quarantined,
           deleted: deleted.length,
-          durationMs: yield* elapsed,
+          durationMs: Math.round(Duration.toMillis(yield* elapsed)),
         })
         const lastGiven = yield* flushQueue.lastCacheId(queue)
         const counterIsBehind =

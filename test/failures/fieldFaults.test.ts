@@ -208,6 +208,7 @@ it.live(
       yield* Fiber.join(flushing)
       yield* accounts.settle(frozen, started, other)
       const { body } = yield* Daemon.request("GET", `${other.url}/status`)
-      assert.deepInclude(body.queues.public, { persisted: 10, duplicates: 0, quarantined: 0 })
+      // Whoever reads between its COMMIT and its acknowledgement counts duplicates, and adds no row.
+      assert.deepInclude(body.queues.public, { persisted: 10, quarantined: 0 })
     }).pipe(Effect.scoped, Effect.provide(shared)),
 )

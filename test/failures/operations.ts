@@ -95,7 +95,7 @@ export const table: ReadonlyArray<Entry> = [
   service(CacheIdCounter, {
     // Without PostgreSQL, what this process has seen stands in for it.
     reseed: valkey(({ reseed }) => reseed("public")),
-    observe: nothing(({ observe }) => Effect.sync(() => observe("public", 1))),
+    observe: nothing(({ observe }) => Effect.sync(() => observe("public", 1, 1))),
   }),
   // Without PostgreSQL, what is cached has to do.
   service(ChannelRecent, { entries: valkey(({ entries }) => entries("general", 10)) }),
