@@ -67,4 +67,5 @@ it.live("without servers it brings its own, and leaves neither files nor process
     assert.deepStrictEqual(yield* Effect.promise(() => fs.readdir(directory)), [])
     assert.strictEqual(yield* processesWith(directory), "")
   }).pipe(Effect.scoped, Effect.provide(servers)),
+  120_000,
 )

@@ -21,7 +21,7 @@ interface Browser {
   readonly frames: ReadonlyArray<Frame>
   readonly send: (frame: string | Uint8Array) => void
   /** Returns the id of the message. */
-  readonly say: (username: string, message: string) => string
+  readonly say: (username: string, message: string, messageId?: string) => string
   /** The first frame that fits, which may be still on its way. */
   readonly frame: (what: string, fits: (frame: Frame) => boolean) => Effect.Effect<Frame>
   /** The close code, when the connection has ended. */
@@ -44,19 +44,18 @@ const open = (url: string, headers: Record<string, string> = {}): Effect.Effect<
     return {
       frames,
       send: (frame) => socket.send(frame),
-      say: (username, message) => {
-        const message_id = randomUUID()
+      say: (username, message, message_id = randomUUID()) => {
         socket.send(JSON.stringify({ username, message, message_id }))
         return message_id
       },
       frame: (what, fits) =>
-        Effect.as(
+        Effect.map(
           eventually(
             what,
             Effect.sync(() => frames.some(fits)),
           ),
-          undefined,
-        ).pipe(Effect.map(() => frames.find(fits))),
+          () => frames.find(fits),
+        ),
       closed: Effect.promise(() => closed),
     }
   })
@@ -132,9 +131,8 @@ it.live("a message that is sent again with its id is heard twice by nobody who c
   Effect.gen(function* () {
     const chat = yield* startChat()
     const ada = yield* enter(chat.url)
-    const again = JSON.stringify({ username: "ada", message: "Hello", message_id: randomUUID() })
-    ada.send(again)
-    ada.send(again)
+    const id = ada.say("ada", "Hello")
+    ada.say("ada", "Hello", id)
     yield* eventually(
       "both are taken",
       Effect.sync(() => ada.frames.filter(({ type }) => type === "message").length === 2),

@@ -18,7 +18,7 @@ const show = (said) => {
   name.textContent = said.username
   const line = document.createElement("li")
   line.id = said.message_id
-  line.append(name, said.message)
+  line.append(name, `: ${said.message}`)
   messages.append(line)
   while (messages.childElementCount > maximumShown) messages.firstElementChild.remove()
   line.scrollIntoView()
