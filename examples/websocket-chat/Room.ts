@@ -65,7 +65,10 @@ const refusal = (message_id: string, error: PublishError): Frame => ({
 
 const unreadable: Frame = {
   type: "refused",
-  error: { _tag: "InvalidFrame", message: "This is not a message: send username, message and message_id as JSON." },
+  error: {
+    _tag: "InvalidFrame",
+    message: "This is not a message: send username, message and message_id as JSON.",
+  },
 }
 
 /** A page of another site can open a WebSocket to any server; its browser says where it comes from. */
@@ -90,7 +93,11 @@ const make = Effect.gen(function* () {
       const send = (frame: Frame) =>
         Effect.suspend(() => {
           if (connection.writableLength <= maximumBacklog) return write(encode(frame))
-          return new Socket.SocketCloseError({ reason: "Close", code: 1013, closeReason: "It does not read." })
+          return new Socket.SocketCloseError({
+            reason: "Close",
+            code: 1013,
+            closeReason: "It does not read.",
+          })
         })
 
       const receive = (data: string | Uint8Array) => {
@@ -144,7 +151,10 @@ const make = Effect.gen(function* () {
 
     close: Effect.gen(function* () {
       yield* Deferred.succeed(closing, undefined)
-      yield* connected.changes.pipe(Stream.takeUntil((count) => count === 0), Stream.runDrain)
+      yield* connected.changes.pipe(
+        Stream.takeUntil((count) => count === 0),
+        Stream.runDrain,
+      )
     }),
   })
 })

@@ -26,7 +26,10 @@ const routes = HttpRouter.empty.pipe(
   HttpRouter.get("/", file("index.html")),
   HttpRouter.get("/chat.js", file("chat.js")),
   HttpRouter.get("/chat.css", file("chat.css")),
-  HttpRouter.get("/chat", Effect.flatMap(Room, ({ enter }) => enter)),
+  HttpRouter.get(
+    "/chat",
+    Effect.flatMap(Room, ({ enter }) => enter),
+  ),
 )
 
 /** What is closed first, while everything below still works: everybody is told, and what was said is stored. */
@@ -38,7 +41,9 @@ const lifecycle = Layer.scopedDiscard(
       Effect.gen(function* () {
         yield* room.close
         const { public: drained } = yield* chat.shutdown
-        yield* Console.log(`Stopped: ${drained.persisted} messages stored, ${drained.remaining ?? "some"} still queued.`)
+        yield* Console.log(
+          `Stopped: ${drained.persisted} messages stored, ${drained.remaining ?? "some"} still queued.`,
+        )
       }),
     )
     yield* HttpServer.addressFormattedWith((address) => Console.log(`The chat listens on ${address}`))

@@ -23,7 +23,9 @@ const temporaryDirectory: Effect.Effect<string, never, Scope.Scope> = Effect.acq
 
 type Servers = Layer.Layer<ValkeyServer | PostgresServer, ConfigError.ConfigError | EmbeddedServerError>
 
-const make = (configured: (current: ConfigProvider.ConfigProvider) => ConfigProvider.ConfigProvider): Servers =>
+const make = (
+  configured: (current: ConfigProvider.ConfigProvider) => ConfigProvider.ConfigProvider,
+): Servers =>
   Layer.unwrapScoped(
     Effect.gen(function* () {
       const current = yield* Effect.configProviderWith(Effect.succeed)

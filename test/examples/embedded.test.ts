@@ -50,22 +50,24 @@ const processesWith = (text: string): Effect.Effect<string> =>
       .join("\n")
   })
 
-it.live("without servers it brings its own, and leaves neither files nor processes", () =>
-  Effect.gen(function* () {
-    const directory = yield* Effect.promise(async () => {
-      const made = await fs.mkdtemp(path.join(inject("temporaryDirectory"), "example-"))
-      await fs.chmod(made, 0o755)
-      return made
-    })
-    const example = yield* Example.run("embedded", {
-      TMPDIR: directory,
-      VALKEY_URL: undefined,
-      DATABASE_URL: undefined,
-    })
-    assert.strictEqual(yield* example.exited, 0, yield* example.output)
-    assert.include(yield* example.output, "2 public and 1 private messages are in PostgreSQL")
-    assert.deepStrictEqual(yield* Effect.promise(() => fs.readdir(directory)), [])
-    assert.strictEqual(yield* processesWith(directory), "")
-  }).pipe(Effect.scoped, Effect.provide(servers)),
+it.live(
+  "without servers it brings its own, and leaves neither files nor processes",
+  () =>
+    Effect.gen(function* () {
+      const directory = yield* Effect.promise(async () => {
+        const made = await fs.mkdtemp(path.join(inject("temporaryDirectory"), "example-"))
+        await fs.chmod(made, 0o755)
+        return made
+      })
+      const example = yield* Example.run("embedded", {
+        TMPDIR: directory,
+        VALKEY_URL: undefined,
+        DATABASE_URL: undefined,
+      })
+      assert.strictEqual(yield* example.exited, 0, yield* example.output)
+      assert.include(yield* example.output, "2 public and 1 private messages are in PostgreSQL")
+      assert.deepStrictEqual(yield* Effect.promise(() => fs.readdir(directory)), [])
+      assert.strictEqual(yield* processesWith(directory), "")
+    }).pipe(Effect.scoped, Effect.provide(servers)),
   120_000,
 )

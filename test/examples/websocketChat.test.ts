@@ -28,7 +28,10 @@ interface Browser {
   readonly closed: Effect.Effect<{ readonly code: number; readonly reason: string }>
 }
 
-const open = (url: string, headers: Record<string, string> = {}): Effect.Effect<Browser, never, Scope.Scope> =>
+const open = (
+  url: string,
+  headers: Record<string, string> = {},
+): Effect.Effect<Browser, never, Scope.Scope> =>
   Effect.gen(function* () {
     const frames: Array<Frame> = []
     // Node's own WebSocket takes headers, which the type of the browsers' does not know.
@@ -105,7 +108,10 @@ it.live("who says too much, nothing, or no message learns why, and the conversat
     })
 
     ada.send("{ this is no message")
-    const unreadable = yield* ada.frame("what cannot be read is refused", ({ error }) => error?._tag === "InvalidFrame")
+    const unreadable = yield* ada.frame(
+      "what cannot be read is refused",
+      ({ error }) => error?._tag === "InvalidFrame",
+    )
     assert.notProperty(unreadable, "message_id")
     ada.send(new Uint8Array([1, 2, 3]))
     yield* eventually(
@@ -127,36 +133,40 @@ it.live("who says too much, nothing, or no message learns why, and the conversat
   }).pipe(Effect.scoped, Effect.provide(servers)),
 )
 
-it.live("a message that is sent again with its id is heard twice by nobody who comes later, and stored once", () =>
-  Effect.gen(function* () {
-    const chat = yield* startChat()
-    const ada = yield* enter(chat.url)
-    const id = ada.say("ada", "Hello")
-    ada.say("ada", "Hello", id)
-    yield* eventually(
-      "both are taken",
-      Effect.sync(() => ada.frames.filter(({ type }) => type === "message").length === 2),
-    )
-    const later = yield* enter(chat.url)
-    assert.deepStrictEqual(texts(later.frames[0].messages), ["ada: Hello"])
-    yield* chat.signal("SIGTERM")
-    assert.strictEqual(yield* chat.exited, 0, yield* chat.output)
-    const { url } = yield* PostgresServer
-    assert.deepStrictEqual(yield* query(url, "SELECT message FROM chat_messages"), [{ message: "Hello" }])
-  }).pipe(Effect.scoped, Effect.provide(servers)),
+it.live(
+  "a message that is sent again with its id is heard twice by nobody who comes later, and stored once",
+  () =>
+    Effect.gen(function* () {
+      const chat = yield* startChat()
+      const ada = yield* enter(chat.url)
+      const id = ada.say("ada", "Hello")
+      ada.say("ada", "Hello", id)
+      yield* eventually(
+        "both are taken",
+        Effect.sync(() => ada.frames.filter(({ type }) => type === "message").length === 2),
+      )
+      const later = yield* enter(chat.url)
+      assert.deepStrictEqual(texts(later.frames[0].messages), ["ada: Hello"])
+      yield* chat.signal("SIGTERM")
+      assert.strictEqual(yield* chat.exited, 0, yield* chat.output)
+      const { url } = yield* PostgresServer
+      assert.deepStrictEqual(yield* query(url, "SELECT message FROM chat_messages"), [{ message: "Hello" }])
+    }).pipe(Effect.scoped, Effect.provide(servers)),
 )
 
-it.live("a page of another site is not let in, and a frame that is no message for its size ends the connection", () =>
-  Effect.gen(function* () {
-    const { url } = yield* startChat()
-    const stranger = yield* open(url, { origin: "https://elsewhere.example" })
-    assert.strictEqual((yield* stranger.closed).code, 1006)
-    const ada = yield* enter(url)
-    ada.say("ada", "a".repeat(600_000))
-    assert.strictEqual((yield* ada.closed).code, 1009)
-    const plain = yield* Effect.promise(() => fetch(`${url}/chat`))
-    assert.strictEqual(plain.status, 426)
-  }).pipe(Effect.scoped, Effect.provide(servers)),
+it.live(
+  "a page of another site is not let in, and a frame that is no message for its size ends the connection",
+  () =>
+    Effect.gen(function* () {
+      const { url } = yield* startChat()
+      const stranger = yield* open(url, { origin: "https://elsewhere.example" })
+      assert.strictEqual((yield* stranger.closed).code, 1006)
+      const ada = yield* enter(url)
+      ada.say("ada", "a".repeat(600_000))
+      assert.strictEqual((yield* ada.closed).code, 1009)
+      const plain = yield* Effect.promise(() => fetch(`${url}/chat`))
+      assert.strictEqual(plain.status, 426)
+    }).pipe(Effect.scoped, Effect.provide(servers)),
 )
 
 it.live("when the server is stopped, everybody is told, and what was said is stored", () =>

@@ -23,10 +23,10 @@ const shows = (page: Page, lines: ReadonlyArray<string>) =>
   eventually(
     `the page shows ${lines.join(", ")}`,
     Effect.promise(async () => {
-      const shown = await page.locator("#messages li").evaluateAll((items) =>
-        items.map((item) => item.textContent ?? ""),
-      )
-      return JSON.stringify(shown) === JSON.stringify(lines)
+      const shown = await page
+        .locator("#messages li")
+        .evaluateAll((items) => items.map((item) => item.textContent ?? ""))
+      return shown.join("\n") === lines.join("\n")
     }),
     "30 seconds",
   )

@@ -52,7 +52,10 @@ beforeAll(async () => {
   fs.writeFileSync(path.join(project, "tsconfig.json"), JSON.stringify({ compilerOptions }))
 }, timeout)
 
-const runs = async (args: ReadonlyArray<string>, environment: Record<string, string> = {}): Promise<string> => {
+const runs = async (
+  args: ReadonlyArray<string>,
+  environment: Record<string, string> = {},
+): Promise<string> => {
   const { code, output } = await run(packed.project, process.execPath, args, environment)
   assert.strictEqual(code, 0, output)
   return output

@@ -25,10 +25,12 @@ const flags = [
 /** One profile, as of one person. Ends with the scope, and its files with the run. */
 export const launch: Effect.Effect<BrowserContext, never, Scope.Scope> = Effect.acquireRelease(
   Effect.promise(() =>
-    chromium.launchPersistentContext(
-      fs.mkdtempSync(path.join(inject("temporaryDirectory"), "chromium-")),
-      { executablePath: executable as string, headless: true, chromiumSandbox: false, args: flags },
-    ),
+    chromium.launchPersistentContext(fs.mkdtempSync(path.join(inject("temporaryDirectory"), "chromium-")), {
+      executablePath: executable as string,
+      headless: true,
+      chromiumSandbox: false,
+      args: flags,
+    }),
   ),
   (context) => Effect.promise(() => context.close()),
 )

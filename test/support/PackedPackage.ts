@@ -63,7 +63,8 @@ const mustRun = async (...args: Parameters<typeof run>): Promise<string> => {
 const pack = async (directory: string): Promise<string> => {
   const clone = path.join(directory, "clone")
   fs.mkdirSync(clone)
-  for (const name of sources) fs.cpSync(path.join(repository, name), path.join(clone, name), { recursive: true })
+  for (const name of sources)
+    fs.cpSync(path.join(repository, name), path.join(clone, name), { recursive: true })
   fs.symlinkSync(path.join(repository, "node_modules"), path.join(clone, "node_modules"))
   await mustRun(clone, "npm", ["pack", "--silent", "--pack-destination", directory])
   const name = fs.readdirSync(directory).find((file) => file.endsWith(".tgz"))
@@ -89,7 +90,8 @@ const install = async (directory: string, tarball: string): Promise<string> => {
   fs.mkdirSync(place, { recursive: true })
   await promisify(execFile)("tar", ["-xzf", tarball, "--strip-components=1", "-C", place])
   const manifest = readManifest(place)
-  for (const name of Object.keys({ ...manifest.dependencies, ...manifest.optionalDependencies })) link(project, name)
+  for (const name of Object.keys({ ...manifest.dependencies, ...manifest.optionalDependencies }))
+    link(project, name)
   for (const name of besides) link(project, name)
   fs.writeFileSync(path.join(project, "package.json"), JSON.stringify({ type: "module", private: true }))
   return project
