@@ -78,6 +78,11 @@ describe("the packed package", () => {
     assert.strictEqual(code, 0, output)
   })
 
+  it("holds all that it says it does", () => {
+    const contents = fs.readdirSync(path.join(packed.project, "node_modules", packed.manifest.name))
+    assert.includeMembers(contents, [...packed.manifest.files, "README.md", "LICENSE"])
+  })
+
   it("has behind each of its exports what is promised there", { timeout }, async () => {
     for (const entry of Object.keys(packed.manifest.exports)) {
       const attributes = entry.endsWith(".json") ? ` with { type: "json" }` : ""

@@ -7,25 +7,15 @@ import { promisify } from "node:util"
 
 const repository = fileURLToPath(new URL("../../", import.meta.url))
 
-/** What a clone has and what is needed to build; node_modules are those of the repository. */
-const sources = [
-  "package.json",
-  "tsconfig.json",
-  "tsconfig.build.json",
-  "README.md",
-  "CHANGELOG.md",
-  "LICENSE",
-  "src",
-  "lua",
-  "migrations",
-  "systemd",
-]
+/** What building and packing need of a clone, beside what is packed; node_modules are those of the repository. */
+const sources = ["package.json", "tsconfig.json", "tsconfig.build.json", "README.md", "LICENSE"]
 
 /** What a user of the package installs beside it for the examples, and to compile them. */
 const besides = ["effect", "@effect/platform", "@effect/platform-node", "@types/node"]
 
 export interface Manifest {
   readonly name: string
+  readonly files: ReadonlyArray<string>
   readonly exports: Readonly<Record<string, unknown>>
   readonly bin?: string | Readonly<Record<string, string>>
   readonly dependencies: Readonly<Record<string, string>>
@@ -59,12 +49,17 @@ const mustRun = async (...args: Parameters<typeof run>): Promise<string> => {
   return output
 }
 
+const readManifest = (directory: string): Manifest =>
+  JSON.parse(fs.readFileSync(path.join(directory, "package.json"), "utf8")) as Manifest
+
 /** Builds and packs a copy of the repository, so that nobody finds its own `dist` gone meanwhile. */
 const pack = async (directory: string): Promise<string> => {
   const clone = path.join(directory, "clone")
   fs.mkdirSync(clone)
-  for (const name of sources)
+  const packed = readManifest(repository).files.filter((name) => name !== "dist")
+  for (const name of [...sources, ...packed]) {
     fs.cpSync(path.join(repository, name), path.join(clone, name), { recursive: true })
+  }
   fs.symlinkSync(path.join(repository, "node_modules"), path.join(clone, "node_modules"))
   await mustRun(clone, "npm", ["pack", "--silent", "--pack-destination", directory])
   const name = fs.readdirSync(directory).find((file) => file.endsWith(".tgz"))
@@ -96,9 +91,6 @@ const install = async (directory: string, tarball: string): Promise<string> => {
   fs.writeFileSync(path.join(project, "package.json"), JSON.stringify({ type: "module", private: true }))
   return project
 }
-
-const readManifest = (directory: string): Manifest =>
-  JSON.parse(fs.readFileSync(path.join(directory, "package.json"), "utf8")) as Manifest
 
 export interface PackedPackage {
   readonly tarball: string
