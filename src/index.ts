@@ -8,6 +8,7 @@
 export {
   BooksOutOfBalance,
   CacheUnavailable,
+  InvalidHistoryQuery,
   InvalidMessage,
   InvalidMessageId,
   InvalidRateLimitSettings,
@@ -40,6 +41,7 @@ export {
   type FlushTrigger,
   type MessageDeleted,
   type MessageQuarantined,
+  type MessagesImported,
   type QuarantineDiscarded,
   type QuarantineReason,
   type QuarantineReplayed,
@@ -56,12 +58,16 @@ export {
   QueueName,
   queueNames,
 } from "./domain/Message.ts"
+export type { QueueBooks } from "./domain/Books.ts"
+export type { HistoryPage, HistoryQuery } from "./domain/History.ts"
 export type { QuarantineEntry, QuarantineStatus } from "./domain/Quarantine.ts"
 export { RateLimitSettings } from "./domain/RateLimit.ts"
 export type { QuarantineTotals } from "./domain/State.ts"
 export type { Problem } from "./domain/Validation.ts"
+export type { AuditError, AuditFinding, AuditReport, QueueCount } from "./services/Audit.ts"
 export { ChatCache } from "./services/ChatCache.ts"
 export type { DrainReport, FlushError, FlushProblem, FlushReport } from "./services/Flusher.ts"
+export type { HistoryError } from "./services/History.ts"
 export type { QuarantineFilter } from "./services/MessageStore.ts"
 export { PostgresServer } from "./services/PostgresServer.ts"
 export type { PublishError } from "./services/Publisher.ts"

@@ -53,6 +53,7 @@ it("nothing else is exported than what stands here", () => {
     "ChatCacheLayer",
     "ChatCacheMemory",
     "Event",
+    "InvalidHistoryQuery",
     "InvalidMessage",
     "InvalidMessageId",
     "InvalidRateLimitSettings",

@@ -44,6 +44,9 @@ const recentShown = 50
 /** Characters of one frame: more than any message takes, and few enough to be parsed at once. */
 const maximumFrame = 512 * 1024
 
+/** Messages of one browser that wait for their turn. Past it, the browser is cut off. */
+const maximumWaiting = 100
+
 /** Bytes that wait for one browser to read them. Past it, the browser is cut off, and may come back. */
 const maximumBacklog = 1024 * 1024
 
@@ -51,6 +54,7 @@ const maximumBacklog = 1024 * 1024
 const closeWithin = Duration.seconds(1)
 
 const goingAway = new Socket.CloseEvent(1001, "The server is going down.")
+const tooMuch = new Socket.CloseEvent(1008, "These are too many messages at once.")
 const tooLarge = new Socket.CloseEvent(1009, "The message is too large.")
 
 const refusal = (message_id: string, error: PublishError): Frame => ({
@@ -100,14 +104,25 @@ const make = Effect.gen(function* () {
           })
         })
 
-      const receive = (data: string | Uint8Array) => {
-        if (data.length > maximumFrame) return write(tooLarge)
-        return Schema.decodeUnknown(Said)(data).pipe(
+      const answer = (data: string | Uint8Array) =>
+        Schema.decodeUnknown(Said)(data).pipe(
           Effect.matchEffect({
             onFailure: () => send(unreadable),
             onSuccess: (words) =>
               Effect.catchAll(publish(words), (error) => send(refusal(words.message_id, error))),
           }),
+        )
+
+      // Published at the same time, one message may overtake another. One after the other they stay in order.
+      const inTurn = yield* Effect.makeSemaphore(1)
+      let waiting = 0
+      const receive = (data: string | Uint8Array) => {
+        if (data.length > maximumFrame) return write(tooLarge)
+        if (waiting === maximumWaiting) return write(tooMuch)
+        waiting++
+        return Effect.ensuring(
+          inTurn.withPermits(1)(answer(data)),
+          Effect.sync(() => waiting--),
         )
       }
 

@@ -207,6 +207,23 @@ it.live(
   timeout,
 )
 
+it.live(
+  "what one person says stays in order, and a flood ends the connection",
+  () =>
+    Effect.gen(function* () {
+      const { url } = yield* startChat({ CHAT_CACHE_MESSAGE_LIMIT: "1000000" })
+      const ada = yield* enter(url)
+      const words = Array.from({ length: 90 }, (_, index) => `word ${index}`)
+      const last = words.map((word) => ada.say("ada", word)).at(-1)
+      yield* ada.frame("all is heard", ({ message }) => message?.message_id === last)
+      const heard = ada.frames.flatMap(({ type, message }) => (type === "message" ? [message.message] : []))
+      assert.deepStrictEqual(heard, words)
+      for (let said = 0; said < 2000; said++) ada.say("ada", "too much")
+      assert.strictEqual((yield* ada.closed).code, 1008)
+    }).pipe(Effect.scoped, Effect.provide(servers)),
+  timeout,
+)
+
 /** Enters and reads nothing until `resume`, which returns the number of bytes that were there when the connection ended. */
 const enterWithoutReading = (url: string) =>
   Effect.promise(

@@ -49,6 +49,10 @@ beforeAll(async () => {
   for (const name of examples) {
     fs.cpSync(path.join(repository, "examples", name), path.join(project, name), { recursive: true })
   }
+  const imports = Object.keys(packed.manifest.exports)
+    .filter((entry) => !entry.endsWith(".json"))
+    .map((entry) => `import "${packed.manifest.name}${entry.slice(1)}"`)
+  fs.writeFileSync(path.join(project, "everyExport.ts"), imports.join("\n"))
   fs.writeFileSync(path.join(project, "tsconfig.json"), JSON.stringify({ compilerOptions }))
 }, timeout)
 
