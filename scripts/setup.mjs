@@ -1,7 +1,8 @@
 /**
  * Brings a fresh clone to where it can run: packages, Node 24, a Valkey server. npm runs it before `start`, `test` and
  * `bench`, with whatever Node the machine has (20 or later) and before anything is installed, so it imports nothing but
- * Node's own modules. When all is there it only looks, which takes milliseconds.
+ * Node's own modules. When all is there it only looks, which takes milliseconds. With `CI=true` the tests get a Chromium
+ * too, where root can install one.
  * `--only-valkey` installs Valkey and nothing else, for use with sudo.
  */
 import { spawn } from "node:child_process"
@@ -271,6 +272,25 @@ const ensureValkey = async () => {
   )
 }
 
+/** The page of an example is tried in a browser wherever every change is checked; elsewhere, where there is one. */
+const needsBrowser = () => process.env.npm_lifecycle_event === "pretest" && process.env.CI === "true"
+
+const hasBrowser = () =>
+  ["chromium", "chromium-browser", "google-chrome"].some((name) => findInPath(name) !== undefined)
+
+/** Without it one test fails and says so: no reason to run none of them. */
+const ensureBrowser = async () => {
+  if (hasBrowser() || !isAptSystem() || process.getuid?.() !== 0) return
+  say("installing Chromium for the tests ...")
+  const install = () => apt(["install", "-y", "--no-install-recommends", "chromium"])
+  let result = await install()
+  if (!result.ok) {
+    await apt(["update"])
+    result = await install()
+  }
+  if (!result.ok) say(`Chromium could not be installed:\n${lastLines(result.output)}`)
+}
+
 const GREETING = `chat-cache setup ${ROOT}\n`
 
 const listen = (port) =>
@@ -317,6 +337,7 @@ const acquireLock = async () => {
 
 const isReady = async (onlyValkey) => {
   if (!onlyValkey && !(arePackagesCurrent() && hasNode())) return false
+  if (!onlyValkey && needsBrowser() && !hasBrowser()) return false
   return (!onlyValkey && !needsValkey()) || (await hasValkey())
 }
 
@@ -324,6 +345,7 @@ const setUp = async (onlyValkey) => {
   // Valkey first: where it cannot be installed, there is no reason to wait for the packages.
   if (onlyValkey || needsValkey()) await ensureValkey()
   if (onlyValkey) return
+  if (needsBrowser()) await ensureBrowser()
   if (!arePackagesCurrent()) await installPackages()
   if (!hasNode()) await installNode()
 }

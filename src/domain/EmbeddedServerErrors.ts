@@ -40,6 +40,7 @@ export class ServerNotStarted extends Schema.TaggedError<ServerNotStarted>()("Se
   }
 }
 
+/** Why a server that is started on its own does not run. */
 export type EmbeddedServerError = ServerNotInstalled | ServerDirectoryInUse | ServerNotStarted
 
 /** A command needs a server, was given none, and no daemon runs one on this directory. */

@@ -36,6 +36,7 @@ export class InvalidMessageId extends Schema.TaggedError<InvalidMessageId>()("In
 
 /** The user has sent as many messages as one window allows. Nothing was queued. */
 export class RateLimited extends Schema.TaggedError<RateLimited>()("RateLimited", {
+  /** Milliseconds until the window of this user ends. */
   retry_after_ms: Schema.Number,
 }) {
   override get message(): string {
@@ -46,6 +47,7 @@ export class RateLimited extends Schema.TaggedError<RateLimited>()("RateLimited"
 /** A bounded queue has no room. Nothing was queued. */
 export class QueueFull extends Schema.TaggedError<QueueFull>()("QueueFull", {
   queue: QueueName,
+  /** Messages that have room. */
   maximum: Schema.Number,
 }) {
   override get message(): string {
@@ -58,6 +60,7 @@ export class QueueFull extends Schema.TaggedError<QueueFull>()("QueueFull", {
  * `refused`: nothing was executed. `unknown`: it may have been; try again with the same `message_id`.
  */
 export class CacheUnavailable extends Schema.TaggedError<CacheUnavailable>()("CacheUnavailable", {
+  /** What was asked, such as `publish`. */
   operation: Schema.String,
   execution: Schema.Literal("refused", "unknown"),
   reason: Schema.String,
@@ -154,6 +157,7 @@ export class UndecodableEntry extends Schema.TaggedError<UndecodableEntry>()("Un
   }
 }
 
+/** The limit breaks a rule, which `problems` says. The one in force stays. */
 export class InvalidRateLimitSettings extends Schema.TaggedError<InvalidRateLimitSettings>()(
   "InvalidRateLimitSettings",
   { problems: Schema.Array(Problem) },
@@ -172,6 +176,7 @@ export class InvalidHistoryQuery extends Schema.TaggedError<InvalidHistoryQuery>
   }
 }
 
+/** No entry of the quarantine has this number. */
 export class QuarantineEntryNotFound extends Schema.TaggedError<QuarantineEntryNotFound>()(
   "QuarantineEntryNotFound",
   { id: Schema.Number },

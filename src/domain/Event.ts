@@ -35,6 +35,7 @@ export const QuarantineReason = Schema.Literal(
 )
 export type QuarantineReason = typeof QuarantineReason.Type
 
+/** An entry of a queue could not become a row and is in the quarantine, under the number `quarantine_id`. */
 export class MessageQuarantined extends Schema.TaggedClass<MessageQuarantined>()("MessageQuarantined", {
   queue: QueueName,
   quarantine_id: Schema.Number,
@@ -55,6 +56,7 @@ export class QuarantineReplayed extends Schema.TaggedClass<QuarantineReplayed>()
   took_cache_id: Schema.optionalWith(Schema.Boolean, { exact: true }),
 }) {}
 
+/** A quarantined message will not become a row. Its bytes are kept. */
 export class QuarantineDiscarded extends Schema.TaggedClass<QuarantineDiscarded>()("QuarantineDiscarded", {
   queue: QueueName,
   quarantine_id: Schema.Number,
@@ -77,6 +79,7 @@ export class MessagesImported extends Schema.TaggedClass<MessagesImported>()("Me
   quarantined: Count,
 }) {}
 
+/** From here on a user may send `message_limit` messages in `window_seconds`. */
 export class RateLimitChanged extends Schema.TaggedClass<RateLimitChanged>()("RateLimitChanged", {
   message_limit: Schema.Number,
   window_seconds: Schema.Number,
@@ -99,15 +102,18 @@ export class FlushFailed extends Schema.TaggedClass<FlushFailed>()("FlushFailed"
   duration_ms: Milliseconds,
 }) {}
 
+/** Flushing works again. Comes right after its `FlushFailed`. */
 export class FlushRecovered extends Schema.TaggedClass<FlushRecovered>()("FlushRecovered", {
   queue: QueueName,
 }) {}
 
+/** A process, daemon or application, began to take messages. */
 export class DaemonStarted extends Schema.TaggedClass<DaemonStarted>()("DaemonStarted", {
   instance_id: Schema.String,
   version: Schema.String,
 }) {}
 
+/** A process has ended in order, with so many entries still queued; `null` when Valkey could not be asked. */
 export class DaemonStopped extends Schema.TaggedClass<DaemonStopped>()("DaemonStopped", {
   instance_id: Schema.String,
   public_remaining: Schema.NullOr(Count),
@@ -131,7 +137,10 @@ export const Event = Schema.Union(
 )
 export type Event = typeof Event.Type
 
-/** An event as the journal keeps it. Positions grow in the order in which events became visible. */
+/**
+ * An event as the journal keeps it: `{ position, recorded_at, event }`, the time as RFC 3339 in UTC. Positions grow in the
+ * order in which events became visible.
+ */
 export const RecordedEvent = Schema.Struct({
   position: Schema.Number,
   recorded_at: Schema.String,

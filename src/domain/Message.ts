@@ -6,6 +6,7 @@ import { Timestamp } from "./Timestamp.ts"
 export const QueueName = Schema.Literal("public", "private")
 export type QueueName = typeof QueueName.Type
 
+/** Both of them, to go through. */
 export const queueNames: ReadonlyArray<QueueName> = QueueName.literals
 
 /** A position that a queue's counter gave: an integer from 0 to 2^53 - 1. It orders; it identifies nothing. */
@@ -63,7 +64,14 @@ const DraftIdentity = {
   authored_at: Schema.optionalWith(Timestamp, { exact: true }),
 }
 
-/** What a publisher gives of a public message. `message_id` and `authored_at` are filled in when absent. */
+/**
+ * What a publisher gives of a public message:
+ * `{ owner_id, username, channel, message, message_id?, authored_at? }`.
+ *
+ * At most 36 characters for the id, 64 for the name, 24 for the channel, 64 KiB for the text; nothing is empty, and nothing
+ * holds what PostgreSQL could not store. `message_id` is a UUID, `authored_at` a timestamp of RFC 3339; both are filled in
+ * when absent.
+ */
 export const PublicMessageDraft = Schema.Struct({
   owner_id: nonEmpty(UserId),
   username: nonEmpty(Username),
@@ -73,7 +81,10 @@ export const PublicMessageDraft = Schema.Struct({
 }).annotations({ identifier: "PublicMessageDraft", message: mustBeAnObject })
 export type PublicMessageDraft = typeof PublicMessageDraft.Type
 
-/** What a publisher gives of a private message from `owner_id` to `recipient_id`. */
+/**
+ * What a publisher gives of a private message from `owner_id` to `recipient_id`:
+ * `{ owner_id, username, recipient_id, recipient, message, message_id?, authored_at? }`, by the rules of a public one.
+ */
 export const PrivateMessageDraft = Schema.Struct({
   owner_id: nonEmpty(UserId),
   username: nonEmpty(Username),
@@ -112,12 +123,16 @@ export type PrivateMessage = typeof PrivateMessage.Type
 
 export type Message = PublicMessage | PrivateMessage
 
-/** A message with the position that the cache gave it, as readers get it. */
+/**
+ * A public message with the position that the cache gave it, as readers get it:
+ * `{ cache_id, message_id, owner_id, username, channel, message, authored_at }`.
+ */
 export const CachedPublicMessage = Schema.Struct({ cache_id: CacheId, ...PublicMessage.fields }).annotations({
   identifier: "CachedPublicMessage",
 })
 export type CachedPublicMessage = typeof CachedPublicMessage.Type
 
+/** The same of a private one, with `recipient_id` and `recipient` in place of the channel. */
 export const CachedPrivateMessage = Schema.Struct({
   cache_id: CacheId,
   ...PrivateMessage.fields,
@@ -128,7 +143,10 @@ export type CachedPrivateMessage = typeof CachedPrivateMessage.Type
 
 export type CachedMessage = CachedPublicMessage | CachedPrivateMessage
 
-/** What a publisher learns of a message that was taken. From here on the message cannot be lost. */
+/**
+ * What a publisher learns of a message that was taken: `{ cache_id, message_id, authored_at }`. From here on the message
+ * cannot be lost.
+ */
 export const Accepted = Schema.Struct({
   cache_id: CacheId,
   message_id: Schema.String,

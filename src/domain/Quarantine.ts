@@ -3,6 +3,7 @@ import { QuarantineEntryResolved } from "./Errors.ts"
 import { type Event, QuarantineDiscarded, type QuarantineReason, QuarantineReplayed } from "./Event.ts"
 import type { QueueName } from "./Message.ts"
 
+/** `open` until somebody has stored the message after all, or given it up. */
 export const QuarantineStatus = Schema.Literal("open", "replayed", "discarded")
 export type QuarantineStatus = typeof QuarantineStatus.Type
 

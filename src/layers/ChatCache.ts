@@ -186,6 +186,8 @@ const make = Effect.fnUntraced(function* (drains: boolean) {
  *
  * Layers close in the reverse order of their dependencies: first the publisher, then the flusher, which drains, then
  * what both of them stand on.
+ *
+ * @internal
  */
 export const layerWithoutDependencies: Layer.Layer<
   ChatCache,
@@ -223,7 +225,10 @@ const ports = Layer.mergeAll(
   StoreSnapshotPostgres.layer,
 )
 
-/** chat-cache on a Valkey and a PostgreSQL server, which need not be up yet. */
+/**
+ * chat-cache on a Valkey and a PostgreSQL server, which need not be up yet. Building it fails with `UnsafeConfiguration`
+ * where messages could be lost without an error. Closing it drains both queues, before the shutdown deadline.
+ */
 export const layer: Layer.Layer<
   ChatCache,
   UnsafeConfiguration | ConfigError.ConfigError,

@@ -19,7 +19,9 @@ const serverUrl = (name: string, schemes: ReadonlyArray<string>) =>
     Config.option,
   )
 
+/** `VALKEY_URL`, where it is given. @internal */
 export const valkeyUrl = serverUrl("VALKEY_URL", ["redis", "rediss", "valkey", "valkeys"])
+/** `DATABASE_URL`, where it is given. @internal */
 export const postgresUrl = serverUrl("DATABASE_URL", ["postgres", "postgresql"])
 
 const isCertificate = (pem: string): boolean =>
@@ -54,6 +56,7 @@ const refuseUnreadable = (url: Redacted.Redacted<string>) =>
     })
   })
 
+/** Where embedded servers keep their data. @internal */
 export const dataDirectory = Config.string("CHAT_CACHE_DATA_DIR").pipe(Config.withDefault(".data"))
 
 /** The server of `VALKEY_URL`, or an embedded one whose data is in `CHAT_CACHE_DATA_DIR`. */

@@ -92,4 +92,5 @@ export const config: Config.Config<Settings["Type"]> = Config.all({
 export const layer = (settings: Partial<Settings["Type"]> = {}): Layer.Layer<Settings> =>
   Layer.succeed(Settings, { ...defaults, ...settings })
 
+/** The settings of the environment. A value that is not valid is a `ConfigError` that names the variable. */
 export const layerConfig: Layer.Layer<Settings, ConfigError.ConfigError> = Layer.effect(Settings, config)

@@ -4,6 +4,7 @@ import type { CacheUnavailable, StoreError } from "../domain/Errors.ts"
 import type { QueueName } from "../domain/Message.ts"
 import type { QuarantineTotals } from "../domain/State.ts"
 
+/** One thing that does not add up. */
 export interface AuditFinding {
   /**
    * - `error`: something is gone or was changed behind the back of chat-cache.
@@ -32,6 +33,7 @@ export interface QueueCount {
   readonly queued: number
 }
 
+/** The books, recounted. */
 export interface AuditReport {
   /** True when there is no finding of severity `error`. */
   readonly consistent: boolean

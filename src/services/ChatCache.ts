@@ -43,6 +43,7 @@ export class ChatCache extends Context.Tag("chat-cache/ChatCache")<
       drafts: ReadonlyArray<unknown>,
     ) => Effect.Effect<ReadonlyArray<Either.Either<Accepted, PublishError>>>
 
+    /** The same for private messages. */
     readonly publishAllPrivate: (
       drafts: ReadonlyArray<unknown>,
     ) => Effect.Effect<ReadonlyArray<Either.Either<Accepted, PublishError>>>
@@ -102,6 +103,7 @@ export class ChatCache extends Context.Tag("chat-cache/ChatCache")<
      */
     readonly flush: Effect.Effect<Readonly<Record<QueueName, FlushReport>>, FlushError | ShuttingDown>
 
+    /** The limit in force, from Valkey where it was changed, from the settings otherwise. */
     readonly rateLimitSettings: Effect.Effect<RateLimitSettings, CacheUnavailable>
 
     /**
@@ -113,14 +115,15 @@ export class ChatCache extends Context.Tag("chat-cache/ChatCache")<
       windowSeconds: number,
     ) => Effect.Effect<RateLimitSettings, InvalidRateLimitSettings | CacheUnavailable | StoreError>
 
+    /** Messages that could not be stored: to be looked at, replayed or discarded. */
     readonly quarantine: Quarantine["Type"]
 
     /** Whether the flush actors go on. False means a fault of chat-cache that only a restart ends. Never waits. */
     readonly isAlive: Effect.Effect<boolean>
 
-    /** Answers within 8 seconds, whatever hangs. */
+    /** Lengths of the queues, totals, problems. Answers within 8 seconds, whatever hangs. */
     readonly status: Effect.Effect<StatusReport>
-    /** Answers within 4 seconds, whatever hangs. */
+    /** Whether messages can be taken, and what needs attention. Answers within 4 seconds, whatever hangs. */
     readonly readiness: Effect.Effect<Readiness>
 
     /**

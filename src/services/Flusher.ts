@@ -23,6 +23,7 @@ export interface FlushReport {
   readonly remaining: number
 }
 
+/** What the flush at the end did, as far as it came before the shutdown deadline. */
 export interface DrainReport {
   readonly persisted: number
   readonly duplicates: number
@@ -34,8 +35,11 @@ export interface DrainReport {
   readonly complete: boolean
 }
 
+/** What keeps a queue from being flushed. Messages are taken all the same, and stay queued. */
 export interface FlushProblem {
+  /** One sentence. */
   readonly reason: string
+  /** Attempts that have failed since then. */
   readonly attempts: number
   /** RFC 3339, UTC. */
   readonly since: string

@@ -90,6 +90,7 @@ export interface StoreTransaction {
   readonly greatestCacheId: (queue: QueueName) => Effect.Effect<number, StoreError>
 }
 
+/** Which entries of the quarantine to list: the open ones of both queues unless it says otherwise. */
 export interface QuarantineFilter {
   readonly queue?: QueueName | undefined
   readonly status?: QuarantineEntry["status"] | undefined

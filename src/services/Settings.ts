@@ -1,6 +1,7 @@
 import { Context, type Duration } from "effect"
 import type { RateLimitSettings } from "../domain/RateLimit.ts"
 
+/** What can be set. `SettingsConfig.defaults` are the defaults, `SettingsConfig.config` reads them from `CHAT_CACHE_…`. */
 export class Settings extends Context.Tag("chat-cache/Settings")<
   Settings,
   {

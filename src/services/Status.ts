@@ -9,12 +9,14 @@ import type { FlushProblem } from "./Flusher.ts"
 /** `ok`; `degraded`: messages are taken, but something needs attention; `unavailable`: messages cannot be taken. */
 export type Condition = "ok" | "degraded" | "unavailable"
 
+/** Whether messages can be taken. */
 export interface Readiness {
   readonly status: Condition
   /** What is wrong, one sentence each. Empty exactly when the status is `ok`. */
   readonly problems: ReadonlyArray<string>
 }
 
+/** One queue and what has become of its messages. */
 export interface QueueStatus {
   /** Entries in the queue, `null` when Valkey cannot be asked. */
   readonly length: number | null
@@ -35,9 +37,12 @@ export interface QueueStatus {
   readonly books: QueueBooks
 }
 
+/** What is going on in this process, and what the journal knows of all. */
 export interface StatusReport extends Readiness {
   readonly instanceId: string
+  /** Of chat-cache. */
   readonly version: string
+  /** RFC 3339, UTC. */
   readonly startedAt: string
   readonly queues: Readonly<Record<QueueName, QueueStatus>>
   readonly settings: RateLimitSettings & {
