@@ -1,4 +1,5 @@
 import { Effect } from "effect"
+import { format } from "./figures.ts"
 import type { Run } from "./measure.ts"
 import type { Question } from "./Question.ts"
 
@@ -28,8 +29,9 @@ export const reporter = (question: Question, repetitions: number, write: (text: 
         0,
       )
       const kind = round === 0 ? "warm-up" : `round ${round} of ${repetitions}`
+      const figure = `${format(sample.value)} ${question.unit}`
       write(
-        `${question.name} ${done}/${total} (${kind}): ${contestant.name}, ${Math.round(sample.perSecond)} ${question.unit}/s; about ${formatDuration(left)} left\n`,
+        `${question.name} ${done}/${total} (${kind}): ${contestant.name}, ${figure}; about ${formatDuration(left)} left\n`,
       )
     })
 }
