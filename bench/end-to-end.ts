@@ -72,7 +72,9 @@ export const make: MakeQuestion = (options) =>
       amount: allDrafts.length,
       conditions: [
         `${allDrafts.length} messages of ${payloadBytes(allDrafts[0]!)} bytes in each run`,
-        ...entered.flatMap(({ name, oneOf }) => (oneOf === undefined ? [] : [`one of ${oneOf} of them for ${name}`])),
+        ...entered.flatMap(({ name, oneOf }) =>
+          oneOf === undefined ? [] : [`one of ${oneOf} of them for ${name}`],
+        ),
         `${callers} callers, who wait while more than about ${maximumBacklog} messages are in no table yet`,
         "published and stored by one process",
       ],

@@ -74,7 +74,10 @@ export const make: MakeQuestion = (options) =>
       unit: "rows/s",
       better: "higher",
       amount: allGood.length,
-      conditions: [`a backlog of ${allGood.length} public messages in each run`, "one connection unless said"],
+      conditions: [
+        `a backlog of ${allGood.length} public messages in each run`,
+        "one connection unless said",
+      ],
       doesNotShow:
         "Publishing at the same time; a table that is large already; a PostgreSQL on another machine, where one statement per row costs a round trip through the network each; several daemons. The plain way validates nothing, keeps no journal and has no quarantine: dying between COMMIT and LTRIM, or at a bad row, it would fail on that batch for ever. COPY reads no queue and would fail as a whole at a duplicate.",
       contestants: yield* Effect.forEach(contestantsOver(options.sockets ?? 1), enter),

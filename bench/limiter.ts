@@ -55,7 +55,9 @@ export const make: MakeQuestion = (options) =>
         check: check(async () => {
           const counted = (await sumOf(client, keys)) - keys.length
           if (counted !== drafts.length) return `${drafts.length} messages were sent, ${counted} are counted`
-          return refused === drafts.length ? undefined : `${drafts.length - refused} messages were let through`
+          return refused === drafts.length
+            ? undefined
+            : `${drafts.length - refused} messages were let through`
         }),
       } satisfies Contestant
     })

@@ -62,7 +62,9 @@ export const load = (
     const client = yield* httpClient.open(options.url.origin, connections, options.token)
     yield* Effect.sync(() => {
       const left = Math.max(0, Math.ceil(options.seconds - elapsed()))
-      tell(`${observed.requests.answered} requests answered, ${observed.accepted} messages accepted; ${left} s left\n`)
+      tell(
+        `${observed.requests.answered} requests answered, ${observed.accepted} messages accepted; ${left} s left\n`,
+      )
     }).pipe(Effect.schedule(Schedule.spaced("1 second")), Effect.forkScoped)
     yield* httpLoad
       .run(client, options, observed)

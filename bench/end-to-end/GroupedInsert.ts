@@ -22,7 +22,11 @@ export const make = (batchItems: number, sockets: number) =>
         const client = idle.pop()!
         const firstId = lastId + 1
         lastId += batch.length
-        const store = storeBatch(client, Arrays.map(batch, ({ message }) => message), firstId)
+        const store = storeBatch(
+          client,
+          Arrays.map(batch, ({ message }) => message),
+          firstId,
+        )
         store.then(
           () => {
             idle.push(client)

@@ -14,9 +14,7 @@ export const contestant: EndToEndContestant = {
   open: ({ drafts, callers, sockets }) =>
     Effect.map(GroupedInsert.make(rowsPerStatement, sockets), (store) => ({
       run: Effect.asVoid(
-        inFlight(callers, drafts, (draft) =>
-          Effect.promise(() => store(completeNow(draft))),
-        ),
+        inFlight(callers, drafts, (draft) => Effect.promise(() => store(completeNow(draft)))),
       ),
     })),
 }

@@ -27,12 +27,7 @@ export const contestant: EndToEndContestant = {
         run: publishAndStore(workload, {
           items: Arrays.chunksOf(drafts, messagesPerCall),
           callers: callsInFlight,
-          publish: (some) =>
-            Effect.promise(() =>
-              queue.addBulk(
-                bullmq.jobsOf(some.map(completeNow)),
-              ),
-            ),
+          publish: (some) => Effect.promise(() => queue.addBulk(bullmq.jobsOf(some.map(completeNow)))),
           length: Effect.promise(() => queue.getWaitingCount()),
           store: () =>
             Effect.flatMap(bullmq.openWorker(queue, concurrency, store), (worker) =>

@@ -10,7 +10,8 @@ export const findProblem = (
   const awaited = new Map(drafts.map((draft) => [draft.message, draft]))
   for (const row of rows) {
     const draft = awaited.get(row.message)
-    if (draft === undefined) return `the message with the id ${row.cache_id} is stored twice, or nobody published it`
+    if (draft === undefined)
+      return `the message with the id ${row.cache_id} is stored twice, or nobody published it`
     if (row.owner_id !== draft.owner_id || row.channel !== draft.channel) {
       return `the row with the id ${row.cache_id} is not what was published`
     }

@@ -25,7 +25,9 @@ const insert = (pool: Pool, draft: PublicMessageDraft, id: number): Promise<unkn
 
 const openPool = Effect.flatMap(PostgresServer, ({ url }) =>
   Effect.acquireRelease(
-    Effect.sync(() => new Pool({ connectionString: Redacted.value(url), max: poolSize }).on("error", () => {})),
+    Effect.sync(() =>
+      new Pool({ connectionString: Redacted.value(url), max: poolSize }).on("error", () => {}),
+    ),
     (pool) => Effect.promise(() => pool.end()),
   ),
 )

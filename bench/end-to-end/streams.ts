@@ -14,7 +14,9 @@ import { name as baseline } from "./wholeList.ts"
 const group = "storing"
 const { flushBatchSize } = SettingsConfig.defaults
 
-type Read = ReadonlyArray<readonly [stream: string, ReadonlyArray<readonly [id: string, fields: Array<string>]>]>
+type Read = ReadonlyArray<
+  readonly [stream: string, ReadonlyArray<readonly [id: string, fields: Array<string>]>]
+>
 
 /** Waits for what comes next, and acknowledges when it is committed. */
 const workOff = async (
@@ -46,7 +48,11 @@ const workOff = async (
     const messages = entries.map(([, fields]) => JSON.parse(fields[1]!) as PublicMessage)
     await storeBatch(postgres, messages, stored + 1)
     const ids = entries.map(([id]) => id)
-    await client.pipeline().xack(stream, group, ...ids).xdel(stream, ...ids).exec()
+    await client
+      .pipeline()
+      .xack(stream, group, ...ids)
+      .xdel(stream, ...ids)
+      .exec()
     stored += entries.length
   }
 }

@@ -55,7 +55,10 @@ const open =
       }).pipe(
         Effect.map((stored) => {
           const lost = drafts.length - stored
-          return { amount: stored, ...(lost === 0 ? {} : { remark: `${lost} of ${drafts.length} messages are lost` }) }
+          return {
+            amount: stored,
+            ...(lost === 0 ? {} : { remark: `${lost} of ${drafts.length} messages are lost` }),
+          }
         }),
       )
       return { run }

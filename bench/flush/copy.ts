@@ -37,21 +37,18 @@ export const contestant = (batchSize: number, sockets: number): FlushContestant 
   batchSize,
   ignoresQueue: true,
   open: ({ messages }) =>
-    Effect.map(
-      Effect.replicateEffect(connections.postgres, sockets),
-      (clients) => {
-        const texts = Arrays.chunksOf(
-          messages.map((message, index) => lineOf(message, index + 1)),
-          batchSize,
-        ).map((lines) => `${lines.join("\n")}\n`)
-        return Effect.promise(async () => {
-          let next = 0
-          await Promise.all(
-            clients.map(async (client) => {
-              while (next < texts.length) await copy(client, texts[next++]!)
-            }),
-          )
-        })
-      },
-    ),
+    Effect.map(Effect.replicateEffect(connections.postgres, sockets), (clients) => {
+      const texts = Arrays.chunksOf(
+        messages.map((message, index) => lineOf(message, index + 1)),
+        batchSize,
+      ).map((lines) => `${lines.join("\n")}\n`)
+      return Effect.promise(async () => {
+        let next = 0
+        await Promise.all(
+          clients.map(async (client) => {
+            while (next < texts.length) await copy(client, texts[next++]!)
+          }),
+        )
+      })
+    }),
 })

@@ -20,7 +20,9 @@ export const findProblem = ({
   quarantined,
   isBad = () => false,
 }: Flushed): string | undefined => {
-  const good = messages.flatMap((message, index) => (isBad(index) ? [] : [{ ...message, cache_id: index + 1 }]))
+  const good = messages.flatMap((message, index) =>
+    isBad(index) ? [] : [{ ...message, cache_id: index + 1 }],
+  )
   const bad = messages.length - good.length
   if (stillQueued > 0) return `${stillQueued} messages are still queued`
   if (quarantined !== bad) return `${quarantined} messages are quarantined, ${bad} are bad`

@@ -41,7 +41,8 @@ export const make: MakeQuestion = (options) =>
           await fillQueue(client, flushQueue.public, queued, options)
           // From the middle of the queue, where a search from either end would have the longest way.
           const middle = Math.floor((queued - deletions) / 2)
-          const entries = queued === 0 ? [] : await client.lrange(flushQueue.public, middle, middle + deletions - 1)
+          const entries =
+            queued === 0 ? [] : await client.lrange(flushQueue.public, middle, middle + deletions - 1)
           messageIds =
             queued === 0 ? Array.from({ length: deletions }, () => uuidV7()) : entries.map(messageIdOf)
         }).pipe(Effect.zipRight(connections.rewriteAppendOnlyFile(client))),
@@ -57,7 +58,9 @@ export const make: MakeQuestion = (options) =>
         }),
         check: check(async () => {
           const noted = await client.zcard(deleted.public)
-          return noted === deletions ? undefined : `${deletions} messages were deleted, ${noted} are noted as that`
+          return noted === deletions
+            ? undefined
+            : `${deletions} messages were deleted, ${noted} are noted as that`
         }),
       } satisfies Contestant
     })

@@ -65,7 +65,8 @@ export const make: MakeQuestion = (options) =>
       better: "lower",
       amount: backlog,
       conditions: ["resident memory at its peak, from the start on", "the daemon is a process of its own"],
-      doesNotShow: "Memory of Valkey and PostgreSQL; messages longer than these; publishing at the same time.",
+      doesNotShow:
+        "Memory of Valkey and PostgreSQL; messages longer than these; publishing at the same time.",
       contestants: [0, backlog].map(enter),
       maximumRepetitions: 2,
     }

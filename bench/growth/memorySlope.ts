@@ -20,7 +20,8 @@ interface Point {
 
 /** Of the straight line that is nearest to the points (least squares). */
 export const slopeOf = (points: ReadonlyArray<Point>): number => {
-  const mean = (values: ReadonlyArray<number>) => values.reduce((sum, value) => sum + value, 0) / values.length
+  const mean = (values: ReadonlyArray<number>) =>
+    values.reduce((sum, value) => sum + value, 0) / values.length
   const x = mean(points.map(({ minutes }) => minutes))
   const y = mean(points.map(({ mebibytes }) => mebibytes))
   let above = 0

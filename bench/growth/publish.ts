@@ -79,7 +79,8 @@ export const make: MakeQuestion = (options) =>
       better: "higher",
       amount: drafts.length,
       conditions: [`${drafts.length} messages in each run`, `${callers} callers`],
-      doesNotShow: "A Valkey that runs out of memory; snapshots and rewrites of its files, which do not happen here.",
+      doesNotShow:
+        "A Valkey that runs out of memory; snapshots and rewrites of its files, which do not happen here.",
       contestants: yield* Effect.forEach(all, enter),
     }
   })

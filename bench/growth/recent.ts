@@ -15,9 +15,7 @@ const shown = 50
 const openChatCache = (keyPrefix: string, maxCacheSize: number) =>
   Layer.build(
     ChatCacheLayer.layer.pipe(
-      Layer.provide(
-        SettingsConfig.layer({ keyPrefix, maxCacheSize, shutdownTimeout: Duration.seconds(5) }),
-      ),
+      Layer.provide(SettingsConfig.layer({ keyPrefix, maxCacheSize, shutdownTimeout: Duration.seconds(5) })),
     ),
   ).pipe(Effect.map(Context.get(ChatCache)), Effect.orDie)
 
@@ -31,6 +29,8 @@ export const make: MakeQuestion = (options) =>
 
     const enter = Effect.fnUntraced(function* (length: number) {
       const keyPrefix = `bench:growth:recent:${length}:`
+      // A counter that is missing would have to be put there first, with a warning.
+      yield* Effect.promise(() => client.set(Keys.make(keyPrefix).counter.public, length))
       const { recent } = yield* openChatCache(keyPrefix, length)
       let newest: ReadonlyArray<number> = []
       return {

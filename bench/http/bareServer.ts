@@ -63,7 +63,7 @@ const server = http.createServer(async (request, response) => {
     if (request.method !== "POST" || request.url !== "/messages") return answer(response, 404, {})
     const draft = (await read(request)) as Partial<Record<Field, unknown>>
     if (!isValid(draft)) return answer(response, 400, {})
-    answer(response, 200, await publish(draft))
+    answer(response, 202, await publish(draft))
   } catch (error) {
     answer(response, 500, { message: (error as Error).message })
   }

@@ -41,9 +41,9 @@ const overHttp = (url: string) =>
     ({ post }): PublishSome =>
       (drafts) =>
         Effect.promise(async () => {
-          const { status, body } = await post("/messages/batch", { messages: drafts })
-          if (status !== 200) throw new Error(`the daemon answered ${status}`)
-          return (body as BatchAnswer).results.map(({ cache_id }) => cache_id)
+          const answer = await post("/messages/batch", { messages: drafts })
+          if (!httpClient.isSuccess(answer)) throw new Error(`the daemon answered ${answer.status}`)
+          return (answer.body as BatchAnswer).results.map(({ cache_id }) => cache_id)
         }),
   )
 

@@ -6,6 +6,8 @@ export interface Answer {
   readonly body: unknown
 }
 
+export const isSuccess = ({ status }: Answer): boolean => status >= 200 && status < 300
+
 export interface HttpClient {
   /** @param body is sent as JSON */
   readonly post: (path: string, body: unknown) => Promise<Answer>
@@ -23,7 +25,9 @@ export const open = (
   token?: string,
 ): Effect.Effect<HttpClient, never, Scope.Scope> =>
   Effect.acquireRelease(
-    Effect.sync(() => new Pool(url, { connections, pipelining: 1, headersTimeout: 30_000, bodyTimeout: 30_000 })),
+    Effect.sync(
+      () => new Pool(url, { connections, pipelining: 1, headersTimeout: 30_000, bodyTimeout: 30_000 }),
+    ),
     (pool) => Effect.promise(() => pool.destroy()),
   ).pipe(
     Effect.map((pool) => {

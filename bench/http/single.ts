@@ -31,10 +31,10 @@ const callersByDefault = 64
 const publisherOver = ({ post }: httpClient.HttpClient, latencies: Latencies.Latencies) => {
   return async (draft: PublicMessageDraft): Promise<number> => {
     const start = performance.now()
-    const { status, body } = await post("/messages", draft)
+    const answer = await post("/messages", draft)
     latencies.record(performance.now() - start)
-    if (status !== 200) throw new Error(`the server answered ${status}: ${JSON.stringify(body)}`)
-    return (body as { readonly cache_id: number }).cache_id
+    if (!httpClient.isSuccess(answer)) throw new Error(`the server answered ${answer.status}`)
+    return (answer.body as { readonly cache_id: number }).cache_id
   }
 }
 

@@ -18,7 +18,11 @@ const maximumUnderWay = 10_000
 const contestants = [bareCall.contestant, publish.contestant]
 
 /** Messages per second when every caller publishes the next as soon as it has the answer. Tried twice: once to warm up. */
-const maximumRate = (contestant: LatencyContestant, drafts: ReadonlyArray<PublicMessageDraft>, callers: number) =>
+const maximumRate = (
+  contestant: LatencyContestant,
+  drafts: ReadonlyArray<PublicMessageDraft>,
+  callers: number,
+) =>
   Effect.gen(function* () {
     const { publishOne, prepare } = yield* ground.make(contestant, "bench:load:trial:")
     let rate = 0
@@ -32,7 +36,12 @@ const maximumRate = (contestant: LatencyContestant, drafts: ReadonlyArray<Public
     return rate
   }).pipe(Effect.scoped)
 
-const runAt = (rate: number, total: number, drafts: ReadonlyArray<PublicMessageDraft>, publishOne: PublishOne) =>
+const runAt = (
+  rate: number,
+  total: number,
+  drafts: ReadonlyArray<PublicMessageDraft>,
+  publishOne: PublishOne,
+) =>
   openLoop({ rate, total, maximumUnderWay }, (index, done) =>
     Effect.runCallback(publishOne(drafts[index % drafts.length]!), { onExit: done }),
   ).pipe(
@@ -44,7 +53,9 @@ const runAt = (rate: number, total: number, drafts: ReadonlyArray<PublicMessageD
         latency,
         ...(dropped === 0
           ? {}
-          : { remark: `does not bear this load: ${dropped} of ${total} arrivals found ${maximumUnderWay} waiting` }),
+          : {
+              remark: `does not bear this load: ${dropped} of ${total} arrivals found ${maximumUnderWay} waiting`,
+            }),
       }
     }),
   )
@@ -82,7 +93,9 @@ export const make: MakeQuestion = (options) =>
       amount: drafts.length,
       conditions: [
         `calls arrive at fixed times for ${options.seconds} s, and are measured from when they were due`,
-        ...entries.map(({ of, rate }) => `${digits.format(rate)}/s is half of what ${of.name} bears at ${callers} callers`),
+        ...entries.map(
+          ({ of, rate }) => `${digits.format(rate)}/s is half of what ${of.name} bears at ${callers} callers`,
+        ),
       ],
       doesNotShow:
         "A network between the process and Valkey; HTTP; bursts. Callers and client share one thread, which also keeps the time: processor time is that of a thread that never sleeps.",

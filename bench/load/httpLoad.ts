@@ -1,6 +1,6 @@
 /** Load for a daemon over HTTP: messages at fixed times, whether or not the earlier ones have their answers. */
 import type { Effect } from "effect"
-import type { HttpClient } from "../http/client.ts"
+import { type Answer, type HttpClient, isSuccess } from "../http/client.ts"
 import { makeDraft, type MessageSize } from "../support/messages.ts"
 import * as OpenLoop from "../support/openLoop.ts"
 
@@ -40,7 +40,8 @@ export const observe = (): Observed => ({
   noted: 0,
 })
 
-const count = (counts: Map<string, number>, key: string): void => void counts.set(key, (counts.get(key) ?? 0) + 1)
+const count = (counts: Map<string, number>, key: string): void =>
+  void counts.set(key, (counts.get(key) ?? 0) + 1)
 
 const accept = (observed: Observed, cacheId: number): void => {
   observed.accepted++
@@ -57,9 +58,10 @@ interface BatchAnswer {
   readonly results: ReadonlyArray<Accepted & { readonly status: string }>
 }
 
-const note = (observed: Observed, isBatch: boolean, status: number, body: unknown): void => {
-  count(observed.statuses, String(status))
-  if (status !== 200) return
+const note = (observed: Observed, isBatch: boolean, answer: Answer): void => {
+  count(observed.statuses, String(answer.status))
+  if (!isSuccess(answer)) return
+  const { body } = answer
   if (!isBatch) return accept(observed, (body as Accepted).cache_id)
   for (const result of (body as BatchAnswer).results) {
     count(observed.results, result.status)
@@ -92,7 +94,7 @@ export const run = (
       client
         .post(path, bodyOf(index))
         .then(
-          ({ status, body }) => note(observed, batch !== undefined, status, body),
+          (answer) => note(observed, batch !== undefined, answer),
           (error: unknown) => count(observed.statuses, reasonOf(error)),
         )
         .finally(done)

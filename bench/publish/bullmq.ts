@@ -22,11 +22,7 @@ export const contestant: OtherPublishContestant = {
   open: ({ keyPrefix, drafts }) =>
     Effect.map(bullmq.openQueue(keyPrefix), (queue) => ({
       run: inFlight(callsInFlight, Arrays.chunksOf(drafts, messagesPerCall), (some) =>
-        Effect.promise(() =>
-          queue.addBulk(
-            bullmq.jobsOf(some.map(completeNow)),
-          ),
-        ),
+        Effect.promise(() => queue.addBulk(bullmq.jobsOf(some.map(completeNow)))),
       ).pipe(Effect.map((added) => added.flat().map(({ id }) => id!))),
       clear: () => queue.obliterate({ force: true }),
       read: () => readJobs(queue),

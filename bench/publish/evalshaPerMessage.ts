@@ -11,8 +11,7 @@ const script = readFileSync(new URL("publishMessage-3.lua", import.meta.url), "u
 
 export const name = "one EVALSHA per message"
 
-export const payloadOf = (draft: PublicMessageDraft): string =>
-  JSON.stringify(completeNow(draft))
+export const payloadOf = (draft: PublicMessageDraft): string => JSON.stringify(completeNow(draft))
 
 /** Connects, and returns what publishes one message with a script call of its own and succeeds with its id. */
 export const publishOne = (keyPrefix: string, maxCacheSize: number) =>
@@ -23,7 +22,15 @@ export const publishOne = (keyPrefix: string, maxCacheSize: number) =>
     return (draft: PublicMessageDraft): Effect.Effect<number> =>
       Effect.promise(async () => {
         const payload = payloadOf(draft)
-        const id = await client.evalsha(sha1, 3, counter.public, recent, flushQueue.public, payload, maxCacheSize)
+        const id = await client.evalsha(
+          sha1,
+          3,
+          counter.public,
+          recent,
+          flushQueue.public,
+          payload,
+          maxCacheSize,
+        )
         return id as number
       })
   })
@@ -32,5 +39,7 @@ export const publishOne = (keyPrefix: string, maxCacheSize: number) =>
 export const contestant: PublishContestant = {
   name,
   open: ({ keyPrefix, drafts, callers, maxCacheSize }) =>
-    Effect.map(publishOne(keyPrefix, maxCacheSize), (publish) => ({ run: inFlight(callers, drafts, publish) })),
+    Effect.map(publishOne(keyPrefix, maxCacheSize), (publish) => ({
+      run: inFlight(callers, drafts, publish),
+    })),
 }

@@ -9,13 +9,10 @@ export const contestant: PublishContestant = {
   name: "chat-cache publish",
   baseline,
   open: ({ keyPrefix, drafts, callers, maxCacheSize }) =>
-    Effect.map(
-      publisher.open({ keyPrefix, maxCacheSize, maxQueueLength: drafts.length }),
-      ({ publish }) => ({
-        run: inFlight(callers, drafts, (draft) => publish("public", draft)).pipe(
-          Effect.map((accepted) => accepted.map(({ cache_id }) => cache_id)),
-          Effect.orDie,
-        ),
-      }),
-    ),
+    Effect.map(publisher.open({ keyPrefix, maxCacheSize, maxQueueLength: drafts.length }), ({ publish }) => ({
+      run: inFlight(callers, drafts, (draft) => publish("public", draft)).pipe(
+        Effect.map((accepted) => accepted.map(({ cache_id }) => cache_id)),
+        Effect.orDie,
+      ),
+    })),
 }

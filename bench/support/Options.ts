@@ -139,7 +139,9 @@ const comparisonsOf = (text: string | undefined): Effect.Effect<ReadonlyArray<Co
   return unknown === undefined
     ? Effect.succeed(names as Array<Comparison>)
     : Effect.fail(
-        new UsageError({ message: `--compare knows ${comparisons.join(" and ")}, or none; not "${unknown}"` }),
+        new UsageError({
+          message: `--compare knows ${comparisons.join(" and ")}, or none; not "${unknown}"`,
+        }),
       )
 }
 
@@ -149,12 +151,16 @@ const isLoopback = (hostname: string): boolean =>
 const urlOf = (text: string, allowRemote: boolean): Effect.Effect<URL, UsageError> => {
   const url = URL.parse(text)
   if (url === null || !["http:", "https:"].includes(url.protocol)) {
-    return Effect.fail(new UsageError({ message: "--url must be a URL that begins with http:// or https://" }))
+    return Effect.fail(
+      new UsageError({ message: "--url must be a URL that begins with http:// or https://" }),
+    )
   }
   return allowRemote || isLoopback(url.hostname)
     ? Effect.succeed(url)
     : Effect.fail(
-        new UsageError({ message: `--url names another machine, ${url.hostname}: that needs --allow-remote` }),
+        new UsageError({
+          message: `--url names another machine, ${url.hostname}: that needs --allow-remote`,
+        }),
       )
 }
 

@@ -50,7 +50,9 @@ const ofPostgres = async (postmaster: number): Promise<number> => {
   const children = await childrenOf(postmaster)
   // One that ends in between is counted with its parent.
   const living = await Promise.all(children.map((child) => orNull(async () => (await readStat(child)).own)))
-  return (await readStat(postmaster)).withEndedChildren + living.reduce<number>((sum, own) => sum + (own ?? 0), 0)
+  return (
+    (await readStat(postmaster)).withEndedChildren + living.reduce<number>((sum, own) => sum + (own ?? 0), 0)
+  )
 }
 
 const ofThisProcess = (): number => {

@@ -40,7 +40,10 @@ const writeFiles = async (directory: string, measured: Omit<Recorded, "measuredA
   await fs.writeFile(`${file}.svg`, await svgOf(recorded.question))
 }
 
-export const write = (directory: string, recorded: Omit<Recorded, "measuredAt">): Effect.Effect<void, UsageError> =>
+export const write = (
+  directory: string,
+  recorded: Omit<Recorded, "measuredAt">,
+): Effect.Effect<void, UsageError> =>
   Effect.tryPromise({
     try: () => writeFiles(directory, recorded),
     catch: failed("results"),

@@ -3,16 +3,19 @@ import { Effect, Redacted, type Scope } from "effect"
 import type { PublicMessage, PublicMessageDraft } from "../../src/domain/Message.ts"
 import { ValkeyServer } from "../../src/services/ValkeyServer.ts"
 
-const connection: Effect.Effect<ConnectionOptions, never, ValkeyServer> = Effect.map(ValkeyServer, ({ url }) => {
-  const { hostname, port, username, password } = new URL(Redacted.value(url))
-  return {
-    host: hostname,
-    port: Number(port),
-    ...(username === "" ? {} : { username: decodeURIComponent(username) }),
-    ...(password === "" ? {} : { password: decodeURIComponent(password) }),
-    maxRetriesPerRequest: null,
-  }
-})
+const connection: Effect.Effect<ConnectionOptions, never, ValkeyServer> = Effect.map(
+  ValkeyServer,
+  ({ url }) => {
+    const { hostname, port, username, password } = new URL(Redacted.value(url))
+    return {
+      host: hostname,
+      port: Number(port),
+      ...(username === "" ? {} : { username: decodeURIComponent(username) }),
+      ...(password === "" ? {} : { password: decodeURIComponent(password) }),
+      maxRetriesPerRequest: null,
+    }
+  },
+)
 
 /** BullMQ wants no colon in the name of a queue. */
 export const openQueue = (name: string): Effect.Effect<Queue, never, ValkeyServer | Scope.Scope> =>

@@ -4,7 +4,11 @@ import type { QuestionResult } from "./Result.ts"
 
 /** A bar for each median, and a line from the least figure to the greatest. */
 const specOf = ({ asks, unit, better, contestants }: QuestionResult): TopLevelSpec => ({
-  title: { text: asks, subtitle: `${unit}: median, minimum and maximum; ${better} is better`, anchor: "start" },
+  title: {
+    text: asks,
+    subtitle: `${unit}: median, minimum and maximum; ${better} is better`,
+    anchor: "start",
+  },
   background: "white",
   width: 480,
   height: { step: 28 },

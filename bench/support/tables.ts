@@ -47,7 +47,9 @@ const badText = "refused by the table: "
 
 /** Makes the table refuse the messages whose text `spoil` has changed, and no others. */
 export const refuseBadTexts = (client: Client): Promise<unknown> =>
-  client.query(`ALTER TABLE chat_messages ADD CONSTRAINT bench_refuses CHECK (message NOT LIKE '${badText}%')`)
+  client.query(
+    `ALTER TABLE chat_messages ADD CONSTRAINT bench_refuses CHECK (message NOT LIKE '${badText}%')`,
+  )
 
 export const refuseNothing = (client: Client): Promise<unknown> =>
   client.query("ALTER TABLE chat_messages DROP CONSTRAINT IF EXISTS bench_refuses")
