@@ -42,6 +42,9 @@ export const summary = (
   ].join("\n")
 }
 
+const somethingWasAccepted = ({ accepted }: httpLoad.Observed) =>
+  accepted > 0 ? Effect.void : Effect.fail(new CheckFailed({ message: "nothing was accepted" }))
+
 const idsAreDistinct = ({ cacheIds, noted }: httpLoad.Observed) =>
   cacheIds.size === noted
     ? Effect.void
@@ -69,5 +72,6 @@ export const load = (
     yield* httpLoad
       .run(client, options, observed)
       .pipe(Effect.ensuring(Effect.suspend(() => print(summary(options, observed, elapsed())))))
+    yield* somethingWasAccepted(observed)
     yield* idsAreDistinct(observed)
   }).pipe(Effect.scoped)

@@ -108,7 +108,7 @@ export const make: MakeQuestion = (options) =>
         `${options.users} users`,
       ],
       doesNotShow:
-        "Latency; more than one process or connection; HTTP; private messages; flushing at the same time (nothing is flushed here); users who reach their limit (every message is counted, none is refused, and the windows are open already). Only chat-cache validates, limits rates and bounds its queue.",
+        "Latency; more than one process or connection; HTTP; private messages; flushing at the same time (nothing is flushed here); users who reach their limit (every message is counted, none is refused, and the windows are open already). Only chat-cache validates, limits rates, bounds its queue and keeps a recent cache for each channel.",
       contestants: [
         ...(yield* Effect.forEach(contestants, enter(given))),
         ...(yield* Effect.forEach(compared, enterOther(given))),

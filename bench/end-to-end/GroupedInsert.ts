@@ -17,37 +17,30 @@ export const make = (batchItems: number, sockets: number) =>
   Effect.gen(function* () {
     const idle: Array<ClientBase> = yield* Effect.replicateEffect(connections.postgres, sockets)
     let lastId = 0
-    const groupCommit = new GroupCommit<Item>(
-      (batch, done) => {
-        const client = idle.pop()!
-        const firstId = lastId + 1
-        lastId += batch.length
-        const store = storeBatch(
-          client,
-          Arrays.map(batch, ({ message }) => message),
-          firstId,
-        )
-        store.then(
-          () => {
-            idle.push(client)
-            for (const { resolve } of batch) resolve()
-            done()
-          },
-          (error: unknown) => {
-            idle.push(client)
-            for (const { reject } of batch) reject(error)
-            done()
-          },
-        )
-      },
-      {
-        batchesUnderWay: sockets,
-        batchItems,
-        batchSize: 8 * 1024 * 1024,
-        waitingItems: 20_000,
-        waitingSize: 32 * 1024 * 1024,
-      },
-    )
+    const store = async (client: ClientBase, batch: ReadonlyArray<Item>): Promise<void> => {
+      const firstId = lastId + 1
+      lastId += batch.length
+      try {
+        const messages = Arrays.map(batch, ({ message }) => message)
+        await storeBatch(client, messages, firstId)
+        for (const { resolve } of batch) resolve()
+      } catch (error) {
+        for (const { reject } of batch) reject(error)
+      }
+    }
+    const send = async (batch: ReadonlyArray<Item>, done: () => void): Promise<void> => {
+      const client = idle.pop()!
+      await store(client, batch)
+      idle.push(client)
+      done()
+    }
+    const groupCommit = new GroupCommit<Item>((batch, done) => void send(batch, done), {
+      batchesUnderWay: sockets,
+      batchItems,
+      batchSize: 8 * 1024 * 1024,
+      waitingItems: 20_000,
+      waitingSize: 32 * 1024 * 1024,
+    })
     return (message: PublicMessage): Promise<void> =>
       new Promise((resolve, reject) => {
         const taken = groupCommit.add({ message, size: message.message.length, resolve, reject })

@@ -33,6 +33,7 @@ export const contestant: EndToEndContestant = {
             Effect.flatMap(bullmq.openWorker(queue, concurrency, store), (worker) =>
               Effect.async<number>((resume) => {
                 let completed = 0
+                worker.on("failed", (_job, error) => resume(Effect.die(error)))
                 worker.on("completed", () => {
                   completed++
                   if (completed === drafts.length) resume(Effect.succeed(completed))

@@ -1,4 +1,4 @@
-import { Effect, Fiber, Schedule, type Scope } from "effect"
+import { Effect, Schedule, type Scope } from "effect"
 import type { PublicMessageDraft } from "../../src/domain/Message.ts"
 import { inFlight } from "../support/inFlight.ts"
 import type { EndToEndWorkload } from "./EndToEndContestant.ts"
@@ -45,8 +45,12 @@ export const publishAndStore = <Item = PublicMessageDraft>(
   Effect.gen(function* () {
     let ended = false
     const pass = yield* gate(length, maximumBacklog)
-    const storing = yield* Effect.fork(store(() => ended))
-    yield* inFlight(callers, items, (item) => Effect.zipRight(pass, publish(item)))
-    ended = true
-    return yield* Fiber.join(storing)
+    const publishing = inFlight(callers, items, (item) => Effect.zipRight(pass, publish(item))).pipe(
+      Effect.map(() => {
+        ended = true
+      }),
+    )
+    // When one of them breaks, the other would wait for it for ever: it is interrupted.
+    const [stored] = yield* Effect.all([store(() => ended), publishing], { concurrency: "unbounded" })
+    return stored
   }).pipe(Effect.scoped)

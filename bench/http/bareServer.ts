@@ -7,7 +7,9 @@ import { createHash, randomUUID } from "node:crypto"
 import { readFileSync } from "node:fs"
 import * as http from "node:http"
 import type { AddressInfo } from "node:net"
+import * as SettingsConfig from "../../src/layers/SettingsConfig.ts"
 import * as Keys from "../../src/layers/valkey/Keys.ts"
+import * as PublishCall from "../../src/layers/valkey/PublishCall.ts"
 
 const script = readFileSync(new URL("../../lua/publishMessages-3.lua", import.meta.url), "utf8")
 const sha1 = createHash("sha1").update(script).digest("hex")
@@ -17,8 +19,14 @@ type Field = keyof typeof longest
 const fields = Object.keys(longest) as ReadonlyArray<Field>
 
 const setting = (name: string): string => process.env[`CHAT_CACHE_${name}`]!
-const keys = Keys.make(setting("KEY_PREFIX"))
-const limits = [1_000_000, setting("MAX_CACHE_SIZE"), setting("MESSAGE_LIMIT"), setting("WINDOW_SECONDS")]
+const callOf = PublishCall.make(Keys.make(setting("KEY_PREFIX")), {
+  ...SettingsConfig.defaults,
+  maxCacheSize: Number(setting("MAX_CACHE_SIZE")),
+  rateLimit: {
+    message_limit: Number(setting("MESSAGE_LIMIT")),
+    window_seconds: Number(setting("WINDOW_SECONDS")),
+  },
+})
 
 const client = new Redis(process.env["VALKEY_URL"]!)
 await client.script("LOAD", script)
@@ -40,17 +48,8 @@ const publish = async (draft: Record<Field, string>) => {
   const message_id = randomUUID()
   const authored_at = new Date().toISOString()
   const payload = JSON.stringify({ message_id, owner_id, username, channel, message, authored_at })
-  const reply = (await client.evalsha(
-    sha1,
-    5,
-    keys.flushQueue.public,
-    keys.counter.public,
-    keys.rateLimitSettings,
-    keys.rateLimit(owner_id),
-    keys.recent,
-    ...limits,
-    payload,
-  )) as [number, number]
+  const { keys, args } = callOf("public", [{ payload, ownerId: owner_id, channel }])
+  const reply = (await client.evalsha(sha1, keys.length, ...keys, ...args)) as [number, number]
   return { cache_id: reply[1], message_id, authored_at }
 }
 

@@ -56,7 +56,7 @@ export const make: MakeQuestion = (options) =>
         baseline,
         daemon: Effect.succeed(pid),
         prepare: Effect.promise(async () => {
-          await valkey.del(keys.flushQueue.public, keys.recent)
+          await valkey.del(keys.flushQueue.public, keys.recent, keys.recentOfChannel(drafts[0]!.channel))
           await valkey.set(keys.counter.public, 0)
         }).pipe(Effect.zipRight(connections.rewriteAppendOnlyFile(valkey))),
         run: Effect.suspend(() => {

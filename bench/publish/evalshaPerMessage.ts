@@ -4,14 +4,12 @@ import type { PublicMessageDraft } from "../../src/domain/Message.ts"
 import * as Keys from "../../src/layers/valkey/Keys.ts"
 import * as connections from "../support/connections.ts"
 import { inFlight } from "../support/inFlight.ts"
-import { completeNow } from "../support/messages.ts"
+import { payloadOf } from "../support/messages.ts"
 import type { PublishContestant } from "./PublishContestant.ts"
 
 const script = readFileSync(new URL("publishMessage-3.lua", import.meta.url), "utf8")
 
 export const name = "one EVALSHA per message"
-
-export const payloadOf = (draft: PublicMessageDraft): string => JSON.stringify(completeNow(draft))
 
 /** Connects, and returns what publishes one message with a script call of its own and succeeds with its id. */
 export const publishOne = (keyPrefix: string, maxCacheSize: number) =>

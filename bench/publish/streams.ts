@@ -3,7 +3,8 @@ import type { Redis } from "iovalkey"
 import * as connections from "../support/connections.ts"
 import * as GroupedAppend from "../support/GroupedAppend.ts"
 import { inFlight } from "../support/inFlight.ts"
-import { name as baseline, payloadOf } from "./evalshaPerMessage.ts"
+import { payloadOf } from "../support/messages.ts"
+import { name as baseline } from "./evalshaPerMessage.ts"
 import type { OtherPublishContestant } from "./PublishContestant.ts"
 
 const textOf = (payload: string): string => (JSON.parse(payload) as { readonly message: string }).message

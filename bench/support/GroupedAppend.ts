@@ -17,22 +17,25 @@ const limits: GroupCommitLimits = {
 }
 
 const append = async (client: Redis, stream: string, batch: ReadonlyArray<Item>): Promise<void> => {
-  const pipeline = client.pipeline()
-  for (const { payload } of batch) pipeline.xadd(stream, "*", "data", payload)
-  const replies = (await pipeline.exec()) ?? []
-  for (const [index, [error, id]] of replies.entries()) {
-    batch[index]!.settle(error === null ? Effect.succeed(id as string) : Effect.die(error))
+  try {
+    const pipeline = client.pipeline()
+    for (const { payload } of batch) pipeline.xadd(stream, "*", "data", payload)
+    const replies = (await pipeline.exec()) ?? []
+    for (const [index, [error, id]] of replies.entries()) {
+      batch[index]!.settle(error === null ? Effect.succeed(id as string) : Effect.die(error))
+    }
+  } catch (error) {
+    for (const { settle } of batch) settle(Effect.die(error))
   }
 }
 
 /** Returns what adds one payload to the stream, and succeeds with its id. */
 export const make = (client: Redis, stream: string): ((payload: string) => Effect.Effect<string>) => {
-  const groupCommit = new GroupCommit<Item>((batch, done) => {
-    append(client, stream, batch).then(done, (error: unknown) => {
-      for (const { settle } of batch) settle(Effect.die(error))
-      done()
-    })
-  }, limits)
+  const send = async (batch: ReadonlyArray<Item>, done: () => void) => {
+    await append(client, stream, batch)
+    done()
+  }
+  const groupCommit = new GroupCommit<Item>((batch, done) => void send(batch, done), limits)
   return (payload) =>
     Effect.async((resume) => {
       const taken = groupCommit.add({ payload, size: payload.length, settle: resume })

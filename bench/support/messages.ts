@@ -38,6 +38,8 @@ export const complete = (draft: PublicMessageDraft, messageId: string, now: stri
 export const completeNow = (draft: PublicMessageDraft): PublicMessage =>
   complete(draft, randomUUID(), new Date().toISOString())
 
+export const payloadOf = (draft: PublicMessageDraft): string => encodePayload(completeNow(draft))
+
 export const makeMessages = (count: number, size: MessageSize): ReadonlyArray<PublicMessage> =>
   makeDrafts(count, size).map((draft) => complete(draft, uuidV7(), authoredAt))
 
