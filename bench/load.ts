@@ -5,6 +5,7 @@ import * as httpLoad from "./load/httpLoad.ts"
 import { format } from "./support/figures.ts"
 import type { LoadOptions } from "./support/Options.ts"
 import { CheckFailed } from "./support/Question.ts"
+import { print, tell } from "./support/terminal.ts"
 
 /** Undici opens them as they are needed. */
 const connections = 256
@@ -53,11 +54,7 @@ const idsAreDistinct = ({ cacheIds, noted }: httpLoad.Observed) =>
       )
 
 /** Sends for as long as it was told to. Interrupted, it says what it has seen so far. */
-export const load = (
-  options: LoadOptions,
-  print: (text: string) => Effect.Effect<void>,
-  tell: (text: string) => void,
-): Effect.Effect<void, CheckFailed> =>
+export const load = (options: LoadOptions): Effect.Effect<void, CheckFailed> =>
   Effect.gen(function* () {
     const observed = httpLoad.observe()
     const start = performance.now()

@@ -1,64 +1,33 @@
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import type { Teardown } from "@effect/platform/Runtime"
 import { Cause, Effect, Exit, Logger, LogLevel, Option } from "effect"
-import { load } from "./load.ts"
 import { questions } from "./questions.ts"
-import { report } from "./report.ts"
-import * as Environment from "./support/Environment.ts"
-import { measure } from "./support/measure.ts"
-import { type Command, type Options, parse, usage, UsageError } from "./support/Options.ts"
-import * as ProcessorTime from "./support/ProcessorTime.ts"
-import * as Progress from "./support/Progress.ts"
-import type { MakeQuestion } from "./support/Question.ts"
-import { resultOf } from "./support/Result.ts"
-import * as Results from "./support/Results.ts"
-import * as Servers from "./support/Servers.ts"
-import { environmentTable, questionTable } from "./support/table.ts"
+import { type Command, parse, usage, UsageError } from "./support/Options.ts"
+import { print, tell } from "./support/terminal.ts"
 
 const names = Object.keys(questions)
 
-const print = (text: string) => Effect.sync(() => void process.stdout.write(`${text}\n`))
-const tell = (text: string): void => void process.stderr.write(text)
-
-const answer = (name: string, options: Options, make: MakeQuestion) =>
-  Effect.gen(function* () {
-    const environment = yield* Environment.observe
-    const question = yield* make(options)
-    const repetitions = Math.min(options.repetitions, question.maximumRepetitions ?? Infinity)
-    const onRun = Progress.reporter(question, repetitions, tell)
-    const readProcessorTimes = yield* ProcessorTime.make
-    const result = resultOf(question, yield* measure(question, repetitions, readProcessorTimes, onRun))
-    yield* print(questionTable(result))
-    yield* Results.write(options.results, {
-      command: ["npm run bench --", name, ...options.given].join(" "),
-      environment: environment(),
-      question: result,
-    })
-  }).pipe(Effect.scoped)
-
-const run = (options: Options) =>
-  Effect.gen(function* () {
-    const environment = yield* Environment.observe
-    const parts = options.questions.flatMap((name) => questions[name]!.map((make) => ({ name, make })))
-    for (const [index, { name, make }] of parts.entries()) {
-      tell(`${name}: part ${index + 1} of ${parts.length}\n`)
-      yield* answer(name, options, make)
-    }
-    yield* print(environmentTable(environment()))
-  }).pipe(Effect.provide(Servers.layer), (measured) =>
-    Effect.zipRight(Results.prepare(options.results), measured),
-  )
-
+/** Each loads what it needs, so that help and refusals need nothing. */
 const execute = (command: Command) => {
   switch (command._tag) {
     case "Help":
       return print(usage(names))
     case "Load":
-      return load(command.options, print, tell)
+      return Effect.flatMap(
+        Effect.promise(() => import("./load.ts")),
+        ({ load }) => load(command.options),
+      )
     case "Measure":
-      return run(command.options)
+      return Effect.flatMap(
+        Effect.promise(() => import("./run.ts")),
+        ({ run }) => run(command.options),
+      )
     case "Report":
-      return report(command.results, command.output).pipe(Effect.zipRight(print(`wrote ${command.output}`)))
+      return Effect.flatMap(
+        Effect.promise(() => import("./report.ts")),
+        ({ report }) =>
+          Effect.zipRight(report(command.results, command.output), print(`wrote ${command.output}`)),
+      )
   }
 }
 

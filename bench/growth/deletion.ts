@@ -11,7 +11,7 @@ import type { Contestant, MakeQuestion } from "../support/Question.ts"
 import * as tables from "../support/tables.ts"
 
 const longQueueByDefault = 100_000
-/** As many as readers are told of: `maximumDeletedIds`. */
+/** Fewer than readers are told of: `maximumDeletedIds`. */
 const deletionsAtMost = 500
 
 const messageIdOf = (entry: string): string =>
@@ -24,7 +24,7 @@ export const make: MakeQuestion = (options) =>
     const client = yield* connections.valkey
     const postgres = yield* connections.postgres
     const longQueue = Math.min(options.messages ?? longQueueByDefault, longQueueByDefault)
-    const deletions = Math.min(deletionsAtMost, longQueue)
+    const deletions = Math.min(deletionsAtMost, Math.ceil(longQueue / 10))
 
     const enter = Effect.fnUntraced(function* (queued: number) {
       const keyPrefix = `bench:growth:deletion:${queued}:`

@@ -68,6 +68,7 @@ export const make: MakeQuestion = (options) =>
       doesNotShow:
         "Memory of Valkey and PostgreSQL; messages longer than these; publishing at the same time.",
       contestants: [0, backlog].map(enter),
+      needsNoWarmUp: true,
       maximumRepetitions: 2,
     }
   })

@@ -102,6 +102,7 @@ export const make: MakeQuestion = (options) =>
       ],
       doesNotShow: `What happens later than ${seconds} s: a heap grows until it is first cleared up as a whole, so that a run of less than some minutes says little.`,
       contestants: [contestant],
+      needsNoWarmUp: true,
       maximumRepetitions: 1,
     }
   })

@@ -23,7 +23,7 @@ const openChatCache = (keyPrefix: string, maxCacheSize: number) =>
 export const make: MakeQuestion = (options) =>
   Effect.gen(function* () {
     const client = yield* connections.valkey
-    const reads = Math.min(options.messages ?? readsByDefault, readsByDefault)
+    const reads = Math.min(Math.ceil((options.messages ?? Infinity) / 10), readsByDefault)
     const { maxCacheSize } = SettingsConfig.defaults
     const nameOf = (length: number) => `recent cache of ${length}`
 

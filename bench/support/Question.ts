@@ -49,6 +49,8 @@ export interface Question {
   /** What nobody may conclude from the figures. */
   readonly doesNotShow: string
   readonly contestants: ReadonlyArray<Contestant>
+  /** Each run is that of a process of its own, which the runs before it cannot have warmed up. */
+  readonly needsNoWarmUp?: boolean
   /** The most timed runs of each contestant, where one takes long. */
   readonly maximumRepetitions?: number
 }

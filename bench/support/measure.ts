@@ -67,6 +67,9 @@ const runOnce = Effect.fnUntraced(function* (
   return { contestant, round, sample, totalMillis: yield* millisSince(begin) } satisfies Run
 })
 
+/** 0 is not counted. */
+export const firstRound = ({ needsNoWarmUp }: Question): number => (needsNoWarmUp === true ? 1 : 0)
+
 /**
  * Runs the contestants in turns (A B A B …), so that whatever else the machine does meanwhile hits all of them. The
  * first round warms up and is not counted, but checked like the others.
@@ -80,7 +83,7 @@ export const measure = Effect.fnUntraced(function* (
   onRun: (run: Run) => Effect.Effect<void>,
 ) {
   const samples = question.contestants.map((): Array<Sample> => [])
-  for (let round = 0; round <= repetitions; round++) {
+  for (let round = firstRound(question); round <= repetitions; round++) {
     for (const [index, contestant] of question.contestants.entries()) {
       const run = yield* runOnce(question, contestant, round, readProcessorTimes)
       if (round > 0) samples[index]!.push(run.sample)
