@@ -79,7 +79,7 @@ export const make: MakeQuestion = (options) =>
         "published and stored by one process",
       ],
       doesNotShow:
-        "Servers and callers on machines of their own; a table that is large already; what each way does when something breaks, in which they differ most. The ways without Valkey have no recent cache and no rate limit, and take nothing while PostgreSQL is away; Streams and BullMQ have no recent cache and no rate limit either; only chat-cache validates, keeps a journal and sets bad messages aside.",
+        "Servers and callers on machines of their own; a table that is large already; what each way does when something breaks, in which they differ most. How much the original loses in a chat: here callers are far faster than it stores, and whatever comes meanwhile is lost. The ways without Valkey have no recent cache and no rate limit, and take nothing while PostgreSQL is away; Streams and BullMQ have no recent cache and no rate limit either; only chat-cache validates, keeps a journal and sets bad messages aside.",
       contestants: yield* Effect.forEach(entered, enter),
     }
   })
