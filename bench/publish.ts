@@ -104,7 +104,7 @@ export const make: MakeQuestion = (options) =>
       conditions: [
         `${drafts.length} messages of ${payloadBytes(drafts[0]!)} bytes in each run`,
         ...compared.flatMap(({ name, oneOf }) => (oneOf > 1 ? [`one of ${oneOf} of them for ${name}`] : [])),
-        `${callers} callers`,
+        `${callers} callers where messages are published one by one, each waiting for its answer`,
         `${options.users} users`,
       ],
       doesNotShow:

@@ -15,7 +15,7 @@ const readJobs = async (queue: Queue): Promise<ReadonlyMap<string, string>> => {
 
 /** A queue of jobs: what it keeps of each (attempts, states, events) is more than a message needs. */
 export const contestant: OtherPublishContestant = {
-  name: `BullMQ addBulk (${messagesPerCall} per call, ${callsInFlight} calls in flight)`,
+  name: `BullMQ addBulk, ${callsInFlight} calls of ${messagesPerCall}`,
   baseline,
   comparison: "bullmq",
   oneOf: 10,

@@ -7,7 +7,7 @@ import type { PublishContestant } from "./PublishContestant.ts"
 
 /** The ceiling: the script of chat-cache with calls made up beforehand. What chat-cache does besides is what it lacks to this. */
 export const contestant: PublishContestant = {
-  name: `our script with prebuilt texts (${messagesPerCall} per call, ${callsInFlight} calls in flight)`,
+  name: `our script with prebuilt texts, ${callsInFlight} calls of ${messagesPerCall}`,
   baseline,
   open: ({ keyPrefix, drafts, maxCacheSize }) =>
     Effect.map(

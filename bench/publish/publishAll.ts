@@ -9,7 +9,7 @@ export const callsInFlight = 4
 
 /** chat-cache, as an application calls it that has many messages at hand. */
 export const contestant: PublishContestant = {
-  name: `chat-cache publishAll (${messagesPerCall} per call, ${callsInFlight} calls in flight)`,
+  name: `chat-cache publishAll, ${callsInFlight} calls of ${messagesPerCall}`,
   baseline,
   open: ({ keyPrefix, drafts, maxCacheSize }) =>
     Effect.map(

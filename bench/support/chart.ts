@@ -21,7 +21,7 @@ const specOf = ({ asks, unit, better, contestants }: QuestionResult): TopLevelSp
       type: "nominal",
       sort: null,
       title: null,
-      axis: { labelLimit: 420, labelFontSize: 12 },
+      axis: { labelLimit: 600, labelFontSize: 12 },
     },
   },
   layer: [
