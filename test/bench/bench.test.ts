@@ -90,7 +90,7 @@ it.live(
       assert.strictEqual(text.match(/^Measure it again: `npm run bench -- /gm)?.length, parts)
       assert.strictEqual(text.match(/^\*\*Does not show:\*\* \w/gm)?.length, parts)
     }),
-  120_000,
+  240_000,
 )
 
 it.live("a run that is interrupted ends with 130, and its servers with it", () =>
