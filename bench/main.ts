@@ -1,56 +1,35 @@
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import type { Teardown } from "@effect/platform/Runtime"
 import { Cause, Effect, Exit, Logger, LogLevel, Option } from "effect"
-import { writeFile } from "node:fs/promises"
-import * as flush from "./flush.ts"
-import * as publish from "./publish.ts"
-import * as Environment from "./support/Environment.ts"
-import { measure } from "./support/measure.ts"
-import { type Options, parse, usage, UsageError } from "./support/Options.ts"
-import * as Progress from "./support/Progress.ts"
-import type { MakeQuestion } from "./support/Question.ts"
-import { type QuestionResult, resultOf } from "./support/Result.ts"
-import * as Servers from "./support/Servers.ts"
-import { environmentTable, questionTable } from "./support/table.ts"
+import { questions } from "./questions.ts"
+import { type Command, parse, usage, UsageError } from "./support/Options.ts"
+import { print, tell } from "./support/terminal.ts"
 
-const questions: Readonly<Record<string, MakeQuestion>> = { publish: publish.make, flush: flush.make }
 const names = Object.keys(questions)
 
-const print = (text: string) => Effect.sync(() => void process.stdout.write(`${text}\n`))
-const tell = (text: string): void => void process.stderr.write(text)
-
-const answer = (options: Options) =>
-  Effect.fnUntraced(function* (make: MakeQuestion) {
-    const question = yield* make(options)
-    const onRun = Progress.reporter(question, options.repetitions, tell)
-    const result = resultOf(question, yield* measure(question, options.repetitions, onRun))
-    yield* print(questionTable(result))
-    return result
-  }, Effect.scoped)
-
-const jsonOf = (environment: Environment.Environment, results: ReadonlyArray<QuestionResult>): string =>
-  `${JSON.stringify({ ...environment, questions: results }, null, 2)}\n`
-
-const write = (file: string | undefined, text: string, flag: "a" | "w") =>
-  file === undefined
-    ? Effect.void
-    : Effect.tryPromise({
-        try: () => writeFile(file, text, { flag }),
-        catch: (error) => new UsageError({ message: `--json: ${(error as Error).message}` }),
-      })
-
-const run = (options: Options) =>
-  Effect.gen(function* () {
-    const environment = yield* Environment.observe
-    const results = yield* Effect.forEach(options.questions, (name) => answer(options)(questions[name]!))
-    const observed = environment()
-    yield* print(environmentTable(observed))
-    yield* write(options.json, jsonOf(observed, results), "w")
-  }).pipe(
-    Effect.provide(Servers.layer),
-    // A file that cannot be written comes to light before the first run, not after the last one.
-    (measured) => Effect.zipRight(write(options.json, "", "a"), measured),
-  )
+/** Each loads what it needs, so that help and refusals need nothing. */
+const execute = (command: Command) => {
+  switch (command._tag) {
+    case "Help":
+      return print(usage(names))
+    case "Load":
+      return Effect.flatMap(
+        Effect.promise(() => import("./load.ts")),
+        ({ load }) => load(command.options),
+      )
+    case "Measure":
+      return Effect.flatMap(
+        Effect.promise(() => import("./run.ts")),
+        ({ run }) => run(command.options),
+      )
+    case "Report":
+      return Effect.flatMap(
+        Effect.promise(() => import("./report.ts")),
+        ({ report }) =>
+          Effect.zipRight(report(command.results, command.output), print(`wrote ${command.output}`)),
+      )
+  }
+}
 
 const reportFailure = (cause: Cause.Cause<Error>) =>
   Effect.sync(() => {
@@ -63,13 +42,18 @@ const reportFailure = (cause: Cause.Cause<Error>) =>
 /** A run that was cut short has not measured what it was asked for. */
 const EXIT_INTERRUPTED = 130
 
+/** Exit code of a command line that makes no sense, as in sysexits.h. */
+const EX_USAGE = 64
+
 const teardown: Teardown = (exit, onExit) => {
   if (Exit.isSuccess(exit)) return onExit(0)
-  onExit(Cause.isInterruptedOnly(exit.cause) ? EXIT_INTERRUPTED : 1)
+  if (Cause.isInterruptedOnly(exit.cause)) return onExit(EXIT_INTERRUPTED)
+  const failure = Option.getOrUndefined(Cause.failureOption(exit.cause))
+  onExit(failure instanceof UsageError ? EX_USAGE : 1)
 }
 
 parse(process.argv.slice(2), names).pipe(
-  Effect.flatMap((options) => (options === undefined ? print(usage(names)) : run(options))),
+  Effect.flatMap(execute),
   Effect.tapErrorCause(reportFailure),
   Effect.provide(Logger.replace(Logger.defaultLogger, Logger.withConsoleError(Logger.stringLogger))),
   Logger.withMinimumLogLevel(LogLevel.Warning),

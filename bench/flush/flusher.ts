@@ -29,15 +29,26 @@ const layer = (keyPrefix: string, batchSize: number, messages: number) =>
     ),
   )
 
+const open: FlushContestant["open"] = ({ keyPrefix, batchSize, messages }) =>
+  Layer.build(layer(keyPrefix, batchSize, messages.length)).pipe(
+    Effect.map(Context.get(Flusher)),
+    Effect.map(({ flush }) => Effect.asVoid(Effect.orDie(flush("public")))),
+    Effect.orDie,
+  )
+
 /** chat-cache: the whole protocol, from reading the queue over decoding, inserting and the journal to acknowledging. */
 export const contestant = (batchSize: number): FlushContestant => ({
   name: `chat-cache flush, batches of ${batchSize}`,
   baseline: baselineOf(batchSize),
   batchSize,
-  open: ({ keyPrefix, messages }) =>
-    Layer.build(layer(keyPrefix, batchSize, messages)).pipe(
-      Effect.map(Context.get(Flusher)),
-      Effect.map(({ flush }) => Effect.asVoid(Effect.orDie(flush("public")))),
-      Effect.orDie,
-    ),
+  open,
+})
+
+/** The same where PostgreSQL refuses some rows, which have to be found. The plain way would never get past the first. */
+export const contestantWithBadRows = (batchSize: number, oneBadOf: number): FlushContestant => ({
+  name: `chat-cache flush, batches of ${batchSize}, 1 of ${oneBadOf} rows bad`,
+  baseline: baselineOf(batchSize),
+  batchSize,
+  oneBadOf,
+  open,
 })

@@ -7,12 +7,12 @@ import { PostgresServer } from "../../src/services/PostgresServer.ts"
 import * as connections from "../support/connections.ts"
 import type { FlushContestant } from "./FlushContestant.ts"
 
-interface QueuedEntry {
+export interface QueuedEntry {
   readonly cache_id: number
   readonly data: PublicMessage
 }
 
-const insert = ({ cache_id, data }: QueuedEntry) => sql.unsafe`
+export const insert = ({ cache_id, data }: QueuedEntry) => sql.unsafe`
   INSERT INTO chat_messages (message_id, cache_id, owner_id, username, channel, message, authored_at)
   VALUES (
     ${data.message_id}, ${cache_id}, ${data.owner_id}, ${data.username}, ${data.channel}, ${data.message},
@@ -36,7 +36,7 @@ const workOff = async (
   }
 }
 
-const openPool = Effect.flatMap(PostgresServer, ({ url }) =>
+export const openPool = Effect.flatMap(PostgresServer, ({ url }) =>
   Effect.acquireRelease(
     Effect.promise(async () => createPool(Redacted.value(url))),
     (pool) => Effect.promise(() => pool.end()),

@@ -1,5 +1,6 @@
 import type { Effect, Scope } from "effect"
 import type { PublicMessageDraft } from "../../src/domain/Message.ts"
+import type { Comparison } from "../support/Options.ts"
 import type { Servers } from "../support/Question.ts"
 
 export interface PublishWorkload {
@@ -12,12 +13,30 @@ export interface PublishWorkload {
   readonly maxCacheSize: number
 }
 
-/** A way of giving messages an id and putting them into the queue and the recent cache of public messages. */
-export interface PublishContestant {
+/** Publishes each draft once. It succeeds with the ids given, in the order of the drafts. */
+export interface Publishing<Id = number> {
+  readonly run: Effect.Effect<ReadonlyArray<Id>>
+}
+
+/** A program by others keeps messages in its own way, so that it has to look for them itself. */
+export interface OtherPublishing extends Publishing<string> {
+  readonly clear: () => Promise<void>
+  /** What it holds: text of a message by id. */
+  readonly read: () => Promise<ReadonlyMap<string, string>>
+}
+
+interface Entrant<Opened> {
   readonly name: string
   readonly baseline?: string
-  /** Connects, and returns what publishes each draft once. It succeeds with the ids given, in the order of the drafts. */
-  readonly open: (
-    workload: PublishWorkload,
-  ) => Effect.Effect<Effect.Effect<ReadonlyArray<number>>, never, Servers | Scope.Scope>
+  /** Connects. */
+  readonly open: (workload: PublishWorkload) => Effect.Effect<Opened, never, Servers | Scope.Scope>
+}
+
+/** A way of giving messages an id and putting them into the queue and the recent cache of public messages. */
+export type PublishContestant = Entrant<Publishing>
+
+export interface OtherPublishContestant extends Entrant<OtherPublishing> {
+  readonly comparison: Comparison
+  /** One message of how many is published, where the rate is much lower. */
+  readonly oneOf: number
 }

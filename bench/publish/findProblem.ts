@@ -41,3 +41,14 @@ export const findProblem = ({
     ? undefined
     : "the recent cache does not hold the newest messages"
 }
+
+/** The same for a program by others, which keeps the text of each message under an id of its own. */
+export const findOtherProblem = (
+  drafts: ReadonlyArray<PublicMessageDraft>,
+  ids: ReadonlyArray<string>,
+  held: ReadonlyMap<string, string>,
+): string | undefined => {
+  if (held.size !== drafts.length) return `${drafts.length} messages were accepted, ${held.size} are queued`
+  const wrong = ids.findIndex((id, index) => held.get(id) !== drafts[index]!.message)
+  return wrong === -1 ? undefined : `the message under the id ${ids[wrong]} is not the one that got it`
+}

@@ -1,20 +1,25 @@
 import { Array as Arrays, Effect, Either } from "effect"
 import { inFlight } from "../support/inFlight.ts"
+import * as publisher from "../support/publisher.ts"
 import { name as baseline } from "./evalshaPerMessage.ts"
 import type { PublishContestant } from "./PublishContestant.ts"
-import * as publisher from "./publisher.ts"
 
-const messagesPerCall = 128
-const callsInFlight = 4
+export const messagesPerCall = 128
+export const callsInFlight = 4
 
 /** chat-cache, as an application calls it that has many messages at hand. */
 export const contestant: PublishContestant = {
-  name: `chat-cache publishAll (${messagesPerCall} per call, ${callsInFlight} calls in flight)`,
+  name: `chat-cache publishAll, ${callsInFlight} calls of ${messagesPerCall}`,
   baseline,
-  open: (workload) =>
-    Effect.map(publisher.open(workload), ({ publishAll }) =>
-      inFlight(callsInFlight, Arrays.chunksOf(workload.drafts, messagesPerCall), (drafts) =>
-        publishAll("public", drafts),
-      ).pipe(Effect.map((outcomes) => outcomes.flat().map((outcome) => Either.getOrThrow(outcome).cache_id))),
+  open: ({ keyPrefix, drafts, maxCacheSize }) =>
+    Effect.map(
+      publisher.open({ keyPrefix, maxCacheSize, maxQueueLength: drafts.length }),
+      ({ publishAll }) => ({
+        run: inFlight(callsInFlight, Arrays.chunksOf(drafts, messagesPerCall), (some) =>
+          publishAll("public", some),
+        ).pipe(
+          Effect.map((outcomes) => outcomes.flat().map((outcome) => Either.getOrThrow(outcome).cache_id)),
+        ),
+      }),
     ),
 }

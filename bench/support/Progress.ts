@@ -1,5 +1,6 @@
 import { Effect } from "effect"
-import type { Run } from "./measure.ts"
+import { format } from "./figures.ts"
+import { firstRound, type Run } from "./measure.ts"
 import type { Question } from "./Question.ts"
 
 const mean = (values: ReadonlyArray<number>): number =>
@@ -15,7 +16,8 @@ const formatDuration = (millis: number): string => {
  * long as those of its contestant did, or where there is none yet, as long as all of them did.
  */
 export const reporter = (question: Question, repetitions: number, write: (text: string) => void) => {
-  const total = (repetitions + 1) * question.contestants.length
+  const rounds = repetitions + 1 - firstRound(question)
+  const total = rounds * question.contestants.length
   const durations = new Map(question.contestants.map(({ name }) => [name, [] as Array<number>]))
   let done = 0
   return ({ contestant, round, sample, totalMillis }: Run): Effect.Effect<void> =>
@@ -24,12 +26,13 @@ export const reporter = (question: Question, repetitions: number, write: (text: 
       durations.get(contestant.name)!.push(totalMillis)
       const overall = mean([...durations.values()].flat())
       const left = [...durations.values()].reduce(
-        (sum, known) => sum + (repetitions + 1 - known.length) * (known.length === 0 ? overall : mean(known)),
+        (sum, known) => sum + (rounds - known.length) * (known.length === 0 ? overall : mean(known)),
         0,
       )
       const kind = round === 0 ? "warm-up" : `round ${round} of ${repetitions}`
+      const figure = `${format(sample.value)} ${question.unit}`
       write(
-        `${question.name} ${done}/${total} (${kind}): ${contestant.name}, ${Math.round(sample.perSecond)} ${question.unit}/s; about ${formatDuration(left)} left\n`,
+        `${question.name} ${done}/${total} (${kind}): ${contestant.name}, ${figure}; about ${formatDuration(left)} left\n`,
       )
     })
 }

@@ -1,12 +1,17 @@
 import { Clock, Effect } from "effect"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
+import type { Percentiles } from "./Latencies.ts"
+import * as ProcessorTime from "./ProcessorTime.ts"
 import { CheckFailed, type Contestant, type Question } from "./Question.ts"
 
 export interface Sample {
-  readonly perSecond: number
-  /** Processor time of this process for one unit, in microseconds. That of the servers is not in it. */
-  readonly cpuMicros: number
+  /** In the unit of the question. */
+  readonly value: number
+  /** For one of what was done, in microseconds. */
+  readonly cpuMicros: ProcessorTime.ProcessorTimes
+  readonly latency?: Percentiles
+  readonly remark?: string
 }
 
 export interface Measurement {
@@ -33,24 +38,37 @@ const collectGarbage: Effect.Effect<void> = Effect.sync(() => {
 const millisSince = (start: bigint) => Effect.map(Clock.currentTimeNanos, (now) => Number(now - start) / 1e6)
 
 const runOnce = Effect.fnUntraced(function* (
-  { name, amount }: Question,
+  question: Question,
   contestant: Contestant,
   round: number,
+  readProcessorTimes: ProcessorTime.ReadProcessorTimes,
 ) {
   const begin = yield* Clock.currentTimeNanos
   yield* contestant.prepare
   yield* collectGarbage
-  const cpuBefore = process.cpuUsage()
+  const daemon = contestant.daemon === undefined ? undefined : yield* contestant.daemon
+  const before = yield* readProcessorTimes(daemon)
   const start = yield* Clock.currentTimeNanos
-  yield* contestant.run
+  const outcome = yield* contestant.run
   const millis = yield* millisSince(start)
-  const { user, system } = process.cpuUsage(cpuBefore)
+  const after = yield* readProcessorTimes(daemon)
   yield* contestant.check.pipe(
-    Effect.mapError(({ message }) => new CheckFailed({ message: `${name}, ${contestant.name}: ${message}` })),
+    Effect.mapError(
+      ({ message }) => new CheckFailed({ message: `${question.name}, ${contestant.name}: ${message}` }),
+    ),
   )
-  const sample: Sample = { perSecond: (amount / millis) * 1000, cpuMicros: (user + system) / amount }
+  const { value, amount, ...others } = outcome ?? {}
+  const done = amount ?? contestant.amount ?? question.amount
+  const sample: Sample = {
+    value: value ?? (done / millis) * 1000,
+    cpuMicros: ProcessorTime.perUnit(before, after, Math.max(1, done)),
+    ...others,
+  }
   return { contestant, round, sample, totalMillis: yield* millisSince(begin) } satisfies Run
 })
+
+/** 0 is not counted. */
+export const firstRound = ({ needsNoWarmUp }: Question): number => (needsNoWarmUp === true ? 1 : 0)
 
 /**
  * Runs the contestants in turns (A B A B …), so that whatever else the machine does meanwhile hits all of them. The
@@ -61,12 +79,13 @@ const runOnce = Effect.fnUntraced(function* (
 export const measure = Effect.fnUntraced(function* (
   question: Question,
   repetitions: number,
+  readProcessorTimes: ProcessorTime.ReadProcessorTimes,
   onRun: (run: Run) => Effect.Effect<void>,
 ) {
   const samples = question.contestants.map((): Array<Sample> => [])
-  for (let round = 0; round <= repetitions; round++) {
+  for (let round = firstRound(question); round <= repetitions; round++) {
     for (const [index, contestant] of question.contestants.entries()) {
-      const run = yield* runOnce(question, contestant, round)
+      const run = yield* runOnce(question, contestant, round, readProcessorTimes)
       if (round > 0) samples[index]!.push(run.sample)
       yield* onRun(run)
     }

@@ -1,7 +1,51 @@
 import type { Environment } from "./Environment.ts"
-import type { QuestionResult } from "./Result.ts"
+import { format, formatOrNothing } from "./figures.ts"
+import type { ContestantResult, QuestionResult } from "./Result.ts"
 
-const integers = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 })
+interface Column {
+  readonly title: string
+  readonly cell: (contestant: ContestantResult) => string
+  /** Whether it says anything about this contestant. */
+  readonly applies: (contestant: ContestantResult) => boolean
+}
+
+const always = () => true
+
+/** The columns that every figure has, and those of processors and percentiles where there are any. */
+const columnsOf = ({ unit, contestants }: QuestionResult): ReadonlyArray<Column> => [
+  { title: unit, cell: ({ name }) => name, applies: always },
+  { title: "median", cell: ({ median }) => format(median), applies: always },
+  { title: "minimum", cell: ({ minimum }) => format(minimum), applies: always },
+  { title: "maximum", cell: ({ maximum }) => format(maximum), applies: always },
+  {
+    title: "ratio",
+    cell: ({ name, baseline, ratio }) => {
+      if (baseline !== null) return ratio.toFixed(2)
+      return contestants.some((other) => other.baseline === name) ? "baseline" : "–"
+    },
+    applies: always,
+  },
+  ...(["p50", "p99", "p999"] as const).map((percentile): Column => ({
+    title: `${percentile === "p999" ? "p99.9" : percentile} µs`,
+    cell: ({ latency }) => formatOrNothing(latency?.[percentile] ?? null),
+    applies: ({ latency }) => latency !== null,
+  })),
+  ...(["client", "valkey", "postgresql", "daemon"] as const).map((process): Column => ({
+    title: `CPU µs: ${process}`,
+    cell: ({ cpuMicros }) => formatOrNothing(cpuMicros[process]),
+    applies: ({ cpuMicros }) => (cpuMicros[process] ?? 0) > 0,
+  })),
+]
+
+/** The header and a row for each contestant. */
+export const cellsOf = (result: QuestionResult): ReadonlyArray<ReadonlyArray<string>> => {
+  const { contestants } = result
+  const columns = columnsOf(result).filter(({ applies }) => contestants.some(applies))
+  return [
+    columns.map(({ title }) => title),
+    ...contestants.map((contestant) => columns.map(({ cell }) => cell(contestant))),
+  ]
+}
 
 const align = (rows: ReadonlyArray<ReadonlyArray<string>>): ReadonlyArray<string> => {
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
@@ -12,34 +56,33 @@ const align = (rows: ReadonlyArray<ReadonlyArray<string>>): ReadonlyArray<string
   )
 }
 
-export const questionTable = ({ name, asks, unit, conditions, contestants }: QuestionResult): string =>
+export const remarksOf = ({ contestants }: QuestionResult): ReadonlyArray<string> =>
+  contestants.flatMap(({ name, remark }) => (remark === null ? [] : [`${name}: ${remark}`]))
+
+export const questionTable = (result: QuestionResult): string =>
   [
-    `${name}: ${asks}`,
-    `  ${conditions.join(" · ")}`,
+    `${result.name}: ${result.asks}`,
+    `  ${[...result.conditions, `${result.better} is better`].join(" · ")}`,
     "",
-    ...align([
-      [`  ${unit}`, "median", "minimum", "maximum", "ratio", "client CPU each"],
-      ...contestants.map((contestant) => [
-        `  ${contestant.name}`,
-        integers.format(contestant.median),
-        integers.format(contestant.minimum),
-        integers.format(contestant.maximum),
-        contestant.baseline === null ? "baseline" : contestant.ratio.toFixed(2),
-        `${contestant.cpuMicros.toFixed(1)} µs`,
-      ]),
-    ]),
+    ...align(cellsOf(result)).map((line) => `  ${line}`),
+    ...remarksOf(result).map((remark) => `  ${remark}`),
     "",
   ].join("\n")
 
-export const environmentTable = ({ machine, versions, settings }: Environment): string => {
-  const pairs = (record: object) =>
-    Object.entries(record)
-      .map(([name, value]) => `${name} ${value}`)
-      .join(" · ")
-  return [
-    `  machine   ${machine.cores} cores (${machine.processor}), ${machine.memoryGiB} GiB, ${machine.system}; load average ${machine.loadAverageBefore} before, ${machine.loadAverageAfter} after`,
-    `  versions  ${pairs(versions)}`,
-    `  settings  ${pairs(settings)}`,
+const pairs = (record: object): string =>
+  Object.entries(record)
+    .map(([name, value]) => `${name} ${value}`)
+    .join(" · ")
+
+/** What figures depend on, by name. */
+export const environmentLines = ({ machine, versions, settings }: Environment): Record<string, string> => ({
+  machine: `${machine.cores} cores (${machine.processor}), ${machine.memoryGiB} GiB, ${machine.system}; load average ${machine.loadAverageBefore} before, ${machine.loadAverageAfter} after`,
+  versions: pairs(versions),
+  settings: pairs(settings),
+})
+
+export const environmentTable = (environment: Environment): string =>
+  [
+    ...Object.entries(environmentLines(environment)).map(([name, line]) => `  ${name.padEnd(9)} ${line}`),
     "",
   ].join("\n")
-}
