@@ -18,8 +18,11 @@ const publishFirst = async (url: string): Promise<number> => {
 /** How long the daemon takes to be ready when its servers are up. */
 export const make: MakeQuestion = () =>
   Effect.gen(function* () {
-    yield* tables.migrate
     const valkey = yield* connections.valkey
+    const postgres = yield* connections.postgres
+    // Ids that are in the table would have the counter raised above them, with a warning.
+    yield* tables.migrate
+    yield* Effect.promise(() => tables.empty(postgres))
     const servers = yield* Effect.context<Servers>()
 
     const enter = (entrant: (typeof entrants)[number], index: number): Contestant => {

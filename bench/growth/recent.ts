@@ -8,6 +8,7 @@ import * as connections from "../support/connections.ts"
 import * as Latencies from "../support/Latencies.ts"
 import { fillQueue } from "../support/lists.ts"
 import type { Contestant, MakeQuestion } from "../support/Question.ts"
+import * as tables from "../support/tables.ts"
 
 const readsByDefault = 1000
 const shown = 50
@@ -23,6 +24,10 @@ const openChatCache = (keyPrefix: string, maxCacheSize: number) =>
 export const make: MakeQuestion = (options) =>
   Effect.gen(function* () {
     const client = yield* connections.valkey
+    const postgres = yield* connections.postgres
+    // Ids that are in the table would have the counter raised above them, with a warning.
+    yield* tables.migrate
+    yield* Effect.promise(() => tables.empty(postgres))
     const reads = Math.min(Math.ceil((options.messages ?? Infinity) / 10), readsByDefault)
     const { maxCacheSize } = SettingsConfig.defaults
     const nameOf = (length: number) => `recent cache of ${length}`

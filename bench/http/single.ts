@@ -10,6 +10,7 @@ import * as Latencies from "../support/Latencies.ts"
 import { readList } from "../support/lists.ts"
 import { makeDrafts, payloadBytes } from "../support/messages.ts"
 import type { Contestant, MakeQuestion } from "../support/Question.ts"
+import * as tables from "../support/tables.ts"
 import * as httpClient from "./client.ts"
 
 interface Entrant {
@@ -42,6 +43,10 @@ const publisherOver = ({ post }: httpClient.HttpClient, latencies: Latencies.Lat
 export const make: MakeQuestion = (options) =>
   Effect.gen(function* () {
     const valkey = yield* connections.valkey
+    const postgres = yield* connections.postgres
+    // Ids that are in the table would have the counter raised above them, with a warning.
+    yield* tables.migrate
+    yield* Effect.promise(() => tables.empty(postgres))
     const drafts = makeDrafts(options.messages ?? messagesByDefault, options)
     const callers = options.callers ?? callersByDefault
 
