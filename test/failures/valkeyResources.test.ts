@@ -1,20 +1,15 @@
 /** Valkey runs out of something, or is not up to its work yet. */
 import { assert, it } from "@effect/vitest"
-import { Effect, Layer, type Scope } from "effect"
+import { Effect, Layer } from "effect"
 import type { Redis } from "iovalkey"
-import { execFile, execFileSync } from "node:child_process"
-import { randomUUID } from "node:crypto"
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
-import * as path from "node:path"
-import { promisify } from "node:util"
-import { inject, vi } from "vitest"
+import { vi } from "vitest"
 import { freePort } from "../../src/layers/ChildServer.ts"
 import { rawClient } from "../layers/valkey/rawClient.ts"
 import * as Accounts from "../support/Accounts.ts"
 import * as Daemon from "../support/DaemonProcess.ts"
 import { eventually } from "../support/eventually.ts"
 import { ControlledValkey, controlledValkey, freshDatabase } from "../support/Servers.ts"
+import * as SmallDisk from "../support/smallDisk.ts"
 import { restartWith } from "../support/valkeyConfiguration.ts"
 
 vi.setConfig({ testTimeout: 90_000 })
@@ -76,40 +71,16 @@ it.live("maxmemory with noeviction: publishing is refused, flushing works, and m
   }).pipe(Effect.scoped, Effect.provide(servers)),
 )
 
-const mount = (...args: ReadonlyArray<string>) => promisify(execFile)("mount", [...args])
+/** Valkey runs as whoever runs the test. */
+const ourselves = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 }
 
-/** Where the system lets the test have a disk of its own. */
-const canMount = ((): boolean => {
-  const directory = mkdtempSync(path.join(tmpdir(), "chat-cache-mount-"))
-  try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", directory], { stdio: "ignore" })
-    execFileSync("umount", [directory], { stdio: "ignore" })
-    return true
-  } catch {
-    return false
-  } finally {
-    rmSync(directory, { recursive: true, force: true })
-  }
-})()
-
-const smallDisk: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelease(
-  Effect.promise(async () => {
-    const directory = path.join(inject("temporaryDirectory"), `disk ${randomUUID()}`)
-    mkdirSync(directory)
-    await mount("-t", "tmpfs", "-o", "size=3m", "tmpfs", directory)
-    return directory
-  }),
-  // The server on it may still be running.
-  (directory) => Effect.promise(() => promisify(execFile)("umount", ["--lazy", directory])),
-)
-
-it.live.skipIf(!canMount)(
+it.live.skipIf(!SmallDisk.canMount)(
   `the disk of the append-only file is full: publishing is refused, nothing is stored twice, and all goes on once there is room${
-    canMount ? "" : " (skipped: only root can mount the small disk that it needs)"
+    SmallDisk.canMount ? "" : " (skipped: only root can mount the small disk that it needs)"
   }`,
   () =>
     Effect.gen(function* () {
-      const disk = yield* smallDisk
+      const disk = yield* SmallDisk.mount("3m", ourselves)
       yield* restartWith([`dir "${disk}"`])
       const accounts = yield* Accounts.make()
       const daemon = yield* Daemon.startReady({ environment: { CHAT_CACHE_MAX_CACHE_SIZE: "100000" } })
@@ -123,7 +94,7 @@ it.live.skipIf(!canMount)(
       assert.strictEqual(flushed.status, 503)
       assert.match(flushed.body.reason, /^MISCONF /)
       yield* accounts.nothingIsLost
-      yield* Effect.promise(() => mount("-o", "remount,size=64m", disk))
+      yield* SmallDisk.enlarge(disk, "64m")
       yield* isReady(daemon.url)
       yield* accounts.settle(daemon)
       const { body: report } = yield* Daemon.request("GET", `${daemon.url}/status`)

@@ -35,3 +35,7 @@ export const mount = (size: string, owner: { readonly uid: number; readonly gid:
     // The server on it may still be running.
     (directory) => Effect.promise(() => promisify(execFile)("umount", ["--lazy", directory])),
   ) satisfies Effect.Effect<string, never, Scope.Scope>
+
+/** Makes room on it. */
+export const enlarge = (directory: string, size: string): Effect.Effect<void> =>
+  Effect.asVoid(Effect.promise(() => promisify(execFile)("mount", ["-o", `remount,size=${size}`, directory])))
