@@ -89,8 +89,8 @@ export const mutants = [
     edits: [
       {
         file: "src/layers/MessageStorePostgres.ts",
-        before: "passedOver === 0 ? [] : yield* findConflicts(postgres, batch.compare, passedOver)",
-        after: "passedOver >= 0 ? [] : yield* findConflicts(postgres, batch.compare, passedOver)",
+        before: "return { conflicts: indexes(false), deleted: indexes(true) }",
+        after: "return { conflicts: [], deleted: indexes(true) }",
       },
     ],
   },
@@ -276,7 +276,7 @@ export const mutants = [
     edits: [
       {
         file: "src/layers/MessageStoreMemory.ts",
-        before: "changes.deleted[queue] = new Map([...deletedOf(queue), [id, userIds]])",
+        before: "changes.deleted[queue] = new Map([...deletedOf(queue), [id, audience]])",
         after: "changes.deleted[queue] = deletedOf(queue)",
       },
     ],
@@ -288,12 +288,12 @@ export const mutants = [
       {
         file: "src/layers/postgres/MessageRows.ts",
         before:
-          "      INSERT INTO deleted_messages (queue, message_id, owner_id, recipient_id)\n      SELECT ${queue}::text, ${messageId}::uuid, removed.owner_id, removed.recipient_id\n",
-        after: "      SELECT removed.owner_id, removed.recipient_id\n",
+          "      INSERT INTO deleted_messages (queue, message_id, ${audience.columns})\n      SELECT ${queue}::text, ${messageId}::uuid, ${audience.columns}\n",
+        after: "      SELECT ${audience.columns}\n",
       },
       {
         file: "src/layers/postgres/MessageRows.ts",
-        before: "      ON CONFLICT DO NOTHING\n      RETURNING owner_id, recipient_id\n",
+        before: "      ON CONFLICT DO NOTHING\n      RETURNING ${audience.columns}\n",
         after: "",
       },
     ],
@@ -315,8 +315,8 @@ export const mutants = [
     edits: [
       {
         file: "src/layers/Deletion.ts",
-        before: "yield* cache.remove(queue, id, userIds)",
-        after: "void cache.remove(queue, id, userIds)",
+        before: "yield* cache.remove(queue, id, shownTo)",
+        after: "void cache.remove(queue, id, shownTo)",
       },
     ],
   },
