@@ -69,7 +69,7 @@ const reportSkipped = (cacheName: string, skipped: ReadonlyArray<UndecodableEntr
 
 const shown = <Message>(
   cacheName: string,
-  kind: "public" | "private",
+  kind: "public" | "private" | "channel",
   { messages, skipped }: RecentMessages<Message>,
 ) =>
   reportSkipped(cacheName, skipped).pipe(
@@ -131,7 +131,8 @@ const make = Effect.fnUntraced(function* (drains: boolean) {
     recent: Effect.fn("ChatCache.recent")(function* (limit = maxCacheSize, channel?: string) {
       const name = channel === undefined ? "recent_messages" : "a channel's cache"
       const entries = channel === undefined ? cache.recent : channelRecent.entries(channel, limit)
-      return yield* shown(name, "public", newestPublic(yield* recent("public", entries), limit))
+      const kind = channel === undefined ? "public" : "channel"
+      return yield* shown(name, kind, newestPublic(yield* recent("public", entries), limit))
     }),
     recentPrivate: Effect.fn("ChatCache.recentPrivate")(function* (userId, limit = maxCacheSize) {
       const held = yield* recent("private", cache.recentPrivate(userId))

@@ -64,6 +64,7 @@ it.live("metrics tell of every message: taken, refused, stored, quarantined, rea
     for (let count = 0; count < 4; count++) yield* Daemon.request("POST", `${url}/messages`, message)
     yield* Daemon.request("POST", `${url}/messages`, { ...message, channel: "" })
     yield* Daemon.request("GET", `${url}/messages/recent`)
+    yield* Daemon.request("GET", `${url}/messages/recent?channel=${message.channel}`)
     yield* Daemon.request("GET", `${url}/private-messages/recent/nobody`)
     const queued = yield* scrape(url)
     const of = (exposition: PrometheusText.Exposition) => (name: string, given: Record<string, string>) =>
@@ -79,6 +80,7 @@ it.live("metrics tell of every message: taken, refused, stored, quarantined, rea
     assert.isAtLeast(isQueued("publish_seconds_count", { queue })!, 1)
     assert.isAtLeast(isQueued("script_seconds_count", { script: "publishMessages-3" })!, 4)
     assert.strictEqual(isQueued("recent_reads_total", { cache: "public", result: "hit" }), 1)
+    assert.strictEqual(isQueued("recent_reads_total", { cache: "channel", result: "hit" }), 1)
     assert.strictEqual(isQueued("recent_reads_total", { cache: "private", result: "miss" }), 1)
     assert.strictEqual(isQueued("server_up", { server: "valkey" }), 1)
     assert.strictEqual(isQueued("server_up", { server: "postgresql" }), 1)
