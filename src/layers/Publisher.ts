@@ -1,4 +1,4 @@
-import { Cause, Duration, Effect, Either, Exit, Layer, Option, Runtime } from "effect"
+import { Cause, Duration, Effect, Either, Exit, identity, Layer, Option, Runtime } from "effect"
 import { CacheUnavailable, InvalidMessage, QueueFull, RateLimited, ShuttingDown } from "../domain/Errors.ts"
 import { type Accepted, PrivateMessageDraft, PublicMessageDraft, type QueueName } from "../domain/Message.ts"
 import { privatePayload, publicPayload } from "../domain/Payload.ts"
@@ -18,6 +18,7 @@ import { Settings } from "../services/Settings.ts"
 import { GroupCommit, type GroupCommitItem, type GroupCommitLimits } from "./GroupCommit.ts"
 import { nextMessageId } from "./MessageIds.ts"
 import * as Metrics from "./Metrics.ts"
+import * as Tracing from "./Tracing.ts"
 
 type Outcome = Either.Either<Accepted, PublishError>
 
@@ -140,13 +141,25 @@ const prepare: Record<QueueName, Prepare> = {
   private: preparation(plainPrivateDraft, decodeWithProblems(PrivateMessageDraft), privateItem),
 }
 
-/** By which a trace of a batch is found from the flush of its messages, which knows the same ids. */
+/** The first and the last id, by which a trace is found from the flush of its messages, which knows the same ids. */
 const annotateCacheIds = ({ outcomes }: AppendReply) => {
   const given = outcomes.flatMap((outcome) => (outcome._tag === "Appended" ? [outcome.cacheId] : []))
   return given.length === 0
     ? Effect.void
     : Effect.annotateCurrentSpan({ first_cache_id: given[0], last_cache_id: given.at(-1) })
 }
+
+/** A span that nobody exports would still be the most expensive part of a batch: its messages live on with it. */
+const tracedBatch = Effect.map(Tracing.isExported, (isExported) =>
+  isExported
+    ? (queue: QueueName, publications: ReadonlyArray<Publication>) =>
+        <E>(append: Effect.Effect<AppendReply, E>) =>
+          append.pipe(
+            Effect.tap(annotateCacheIds),
+            Effect.withSpan("Publisher.append", { attributes: { queue, messages: publications.length } }),
+          )
+    : () => identity,
+)
 
 const reasons = {
   Limited: "RateLimited",
@@ -179,6 +192,7 @@ const make = Effect.gen(function* () {
   const flusher = yield* Flusher
   const rateLimiter = yield* RateLimiter
   const { maxQueueLength } = yield* Settings
+  const traced = yield* tracedBatch
   const runFork = Runtime.runFork(yield* Effect.runtime())
   let open = true
 
@@ -203,8 +217,7 @@ const make = Effect.gen(function* () {
           new CacheUnavailable({ operation: "publish", execution: "refused", reason: error.message }),
         ),
       ),
-      Effect.tap(annotateCacheIds),
-      Effect.withSpan("Publisher.append", { attributes: { queue, messages: publications.length } }),
+      traced(queue, publications),
     )
   }
 

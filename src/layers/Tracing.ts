@@ -1,4 +1,4 @@
-import { Config, type ConfigError, Effect, Layer, Option } from "effect"
+import { Config, type ConfigError, Context, DefaultServices, Effect, Layer, Option, Tracer } from "effect"
 import { version } from "./version.ts"
 
 /** The standard variables of OpenTelemetry. The exporter reads the others itself: headers, timeouts, certificates, … */
@@ -34,6 +34,12 @@ const exporting = (protocol: "http/protobuf" | "http/json", serviceName: string)
       spanProcessor: new BatchSpanProcessor(new OTLPTraceExporter()),
     }))
   })
+
+/** Whether spans go anywhere: the tracer that Effect brings forgets them. */
+export const isExported: Effect.Effect<boolean> = Effect.map(
+  Effect.tracer,
+  (tracer) => tracer !== Context.get(DefaultServices.liveServices, Tracer.Tracer),
+)
 
 /** Exports traces by OTLP where the environment says where to. No span carries what anybody said. */
 export const layerConfig: Layer.Layer<never, ConfigError.ConfigError> = Layer.unwrapEffect(
