@@ -37,7 +37,7 @@
 ]]
 -- A local is found faster than a global, and some of these are looked up several times for each message.
 local KEYS, ARGV = KEYS, ARGV
-local call, attempt, byte, format = redis.call, redis.pcall, string.byte, string.format
+local call, attempt, byte = redis.call, redis.pcall, string.byte
 
 local queue, counter, settings = KEYS[1], KEYS[2], KEYS[3]
 local maxQueueLength, maxCacheSize = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -84,66 +84,66 @@ end
 
 -- Per limiter: milliseconds until its window ends. The clock stands still while a script runs.
 local waits = {}
-local function count(k)
-  local limiter = KEYS[k]
-  local sent = attempt('INCR', limiter)
-  if type(sent) ~= 'number' then
-    return nil, sent.err
-  end
-  local wait = waits[k]
-  if not wait then
-    wait = sent > 1 and call('PTTL', limiter) or -1
-    -- The first message opens the window. A counter that lost its TTL would limit its user for ever, and one that
-    -- began under a longer window must not outlive the one in force.
-    if wait < 0 or wait > window * 1000 then
-      call('EXPIRE', limiter, window)
-      wait = window * 1000
-    end
-    waits[k] = wait
-  end
-  return sent, wait
-end
 
 local reply, taken, shownIn, alsoIn = { length }, {}, {}, {}
+local accepted, room = 0, maxQueueLength - length
 for i = 1, messages do
   local a, b, c, d, e, f = byte(places, 6 * i - 5, 6 * i)
-  local limiter = firstLimiter + a * 128 + b
   local one, other = firstCache + c * 128 + d, firstCache + e * 128 + f
-  local outcome
-  if length + #taken >= maxQueueLength then
-    outcome = 0
-  end
-  outcome = outcome or problems[one] or problems[other]
+  local outcome = accepted >= room and 0 or problems[one] or problems[other]
   if not outcome then
-    local sent, detail = count(limiter)
-    if not sent then
-      outcome = detail
-    elseif sent > messageLimit then
-      outcome = -math.max(detail, 1)
+    local k = firstLimiter + a * 128 + b
+    local sent = attempt('INCR', KEYS[k])
+    if type(sent) ~= 'number' then
+      outcome = sent.err
     else
-      local n = #taken + 1
-      taken[n], shownIn[n], alsoIn[n] = i, one, other
+      local wait = waits[k] or sent > 1 and call('PTTL', KEYS[k]) or -1
+      -- The first message opens the window. A counter that lost its TTL would limit its user for ever, and one that
+      -- began under a longer window must not outlive the one in force.
+      if wait < 0 or wait > window * 1000 then
+        call('EXPIRE', KEYS[k], window)
+        wait = window * 1000
+      end
+      waits[k] = wait
+      if sent > messageLimit then
+        outcome = -math.max(wait, 1)
+      else
+        accepted = accepted + 1
+        taken[accepted], shownIn[accepted], alsoIn[accepted] = i, one, other
+      end
     end
   end
   reply[i + 1] = outcome or false
 end
 
-if #taken == 0 then
+if accepted == 0 then
   return reply
 end
 
-local id = call('INCRBY', counter, #taken) - #taken
+-- Ids in a row differ in their last digit, and writing out a number is the most expensive part of an entry.
+local digits = { [0] = '0', '1', '2', '3', '4', '5', '6', '7', '8', '9' }
+local id = call('INCRBY', counter, accepted) - accepted
+local last = id % 10
+local function upToLast()
+  local tens = (id - last) / 10
+  return '{"cache_id":' .. (tens > 0 and string.format('%.0f', tens) or '')
+end
+local start = upToLast()
 local entries = {}
-for n, i in ipairs(taken) do
-  id = id + 1
-  -- Concatenating a number keeps 14 of its digits.
-  local entry = '{"cache_id":' .. format('%.0f', id) .. ',"data":' .. ARGV[fixedArguments + i] .. '}'
+for n = 1, accepted do
+  id, last = id + 1, last + 1
+  if last == 10 then
+    last = 0
+    start = upToLast()
+  end
+  local i, one, other = taken[n], shownIn[n], alsoIn[n]
+  local entry = start .. digits[last] .. ',"data":' .. ARGV[fixedArguments + i] .. '}'
   entries[n] = entry
   reply[i + 1] = id
-  local cache = caches[shownIn[n]]
+  local cache = caches[one]
   cache[#cache + 1] = entry
-  if alsoIn[n] ~= shownIn[n] then
-    cache = caches[alsoIn[n]]
+  if other ~= one then
+    cache = caches[other]
     cache[#cache + 1] = entry
   end
 end

@@ -202,6 +202,19 @@ layer(controlledValkey)("publishMessages", (it) => {
     }),
   )
 
+  it.scoped.each([0, 7, 8, 9, 97, 98, 99, 19_999])("counts on from %i past the next ten", (held) =>
+    Effect.gen(function* () {
+      const server = yield* scripting
+      yield* Effect.promise(() => server.admin.set("counter", held))
+      const messages = Array.from({ length: 13 }, () => one[0]!)
+      const ids = messages.map((_, index) => held + 1 + index)
+      expect(yield* publish(server, { limits: [1000, 500, 100, 60], messages })).toEqual([13, ...ids])
+      const entries = ids.map((id, index) => entry(String(id), index))
+      expect(yield* Effect.promise(() => server.admin.lrange("queue", 0, -1))).toEqual(entries)
+      expect(yield* Effect.promise(() => server.admin.lrange("recent", 0, -1))).toEqual(entries)
+    }),
+  )
+
   it.scoped("takes 1000 messages at once and refuses more", () =>
     Effect.gen(function* () {
       const server = yield* scripting

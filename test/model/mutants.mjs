@@ -170,8 +170,8 @@ export const mutants = [
     edits: [
       {
         file: "lua/publishMessages-3.lua",
-        before: "    outcome = 0\n",
-        after: "    outcome = 0\n    count(limiter)\n",
+        before: "accepted >= room and 0 or",
+        after: "accepted >= room and call('INCR', KEYS[firstLimiter + a * 128 + b]) * 0 or",
       },
     ],
   },

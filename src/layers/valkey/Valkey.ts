@@ -109,7 +109,9 @@ export const make = (options: Partial<Connection.ConnectionOptions> = {}) =>
           execute<Reply>(operation, start),
           Effect.sync(() => durationOf(script).unsafeUpdate((performance.now() - begin) / 1000, [])),
         )
-      }).pipe(Effect.withSpan("Valkey.run", { attributes: { script: script.name } }))
+      }).pipe(
+        Effect.withSpan("Valkey.run", { attributes: { script: script.name }, captureStackTrace: false }),
+      )
 
     return Valkey.of({
       address: ServerUrl.address(url),
