@@ -1,5 +1,5 @@
 /** The script of chat-cache that takes messages, called straight through the client library. */
-import { Effect } from "effect"
+import { Effect, identity } from "effect"
 import type { PublicMessageDraft } from "../../src/domain/Message.ts"
 import * as SettingsConfig from "../../src/layers/SettingsConfig.ts"
 import * as Keys from "../../src/layers/valkey/Keys.ts"
@@ -10,12 +10,16 @@ import * as connections from "./connections.ts"
 import { payloadOf } from "./messages.ts"
 import { unlimited } from "./publisher.ts"
 
-/** Connects, and returns how a call is made up and how it is made, which succeeds with the ids. */
-export const open = (settings: Partial<Settings["Type"]>) =>
+/**
+ * Connects, and returns how a call is made up and how it is made, which succeeds with the ids.
+ *
+ * @param edit of the script's text, for what it would cost otherwise
+ */
+export const open = (settings: Partial<Settings["Type"]>, edit: (text: string) => string = identity) =>
   Effect.gen(function* () {
     const client = yield* connections.valkey
-    const script = yield* Script.load("publishMessages-3")
-    yield* Effect.promise(() => client.script("LOAD", script.text))
+    const { text } = yield* Script.load("publishMessages-3")
+    const sha1 = (yield* Effect.promise(() => client.script("LOAD", edit(text)))) as string
     const all = { ...SettingsConfig.defaults, rateLimit: unlimited, ...settings }
     const callOf = PublishCall.make(Keys.make(all.keyPrefix), all)
     return {
@@ -30,7 +34,7 @@ export const open = (settings: Partial<Settings["Type"]>) =>
         ),
       make: ({ keys, args }: PublishCall.PublishCall): Effect.Effect<ReadonlyArray<number>> =>
         Effect.promise(async () => {
-          const reply = await client.evalsha(script.sha1, keys.length, ...keys, ...args)
+          const reply = await client.evalsha(sha1, keys.length, ...keys, ...args)
           return (reply as ReadonlyArray<number>).slice(1)
         }),
     }
