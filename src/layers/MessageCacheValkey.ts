@@ -46,17 +46,18 @@ const make = Effect.gen(function* () {
   const prependEntries = yield* Script.load("prependEntries-2")
   const publishCall = PublishCall.make(keys, settings)
 
-  /** Without a span, since every message waits for it. */
-  const append = Effect.fnUntraced(function* (queue: QueueName, publications: ReadonlyArray<Publication>) {
-    if (publications.length > maximumAppend) {
-      return yield* Effect.dieMessage(`append takes at most ${maximumAppend} publications`)
-    }
-    const { keys, args } = publishCall(queue, publications)
-    const reply = yield* valkey
-      .run("publish", publishMessages, keys, args)
-      .pipe(Effect.mapError(orCounterMissing(queue)))
-    return decodeReply(reply as ReadonlyArray<number | string>)
-  })
+  /** Without a span and in as few steps as may be, since every message waits for it. */
+  const append = (queue: QueueName, publications: ReadonlyArray<Publication>) =>
+    Effect.suspend(() => {
+      if (publications.length > maximumAppend) {
+        return Effect.dieMessage(`append takes at most ${maximumAppend} publications`)
+      }
+      const { keys, args } = publishCall(queue, publications)
+      return Effect.mapBoth(valkey.run("publish", publishMessages, keys, args), {
+        onFailure: orCounterMissing(queue),
+        onSuccess: (reply) => decodeReply(reply as ReadonlyArray<number | string>),
+      })
+    })
 
   const newest = (operation: string, key: string) =>
     valkey

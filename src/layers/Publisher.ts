@@ -211,10 +211,13 @@ const make = Effect.gen(function* () {
   const append = (queue: QueueName, publications: ReadonlyArray<Publication>) => {
     const attempt = cache.append(queue, publications)
     return attempt.pipe(
-      Effect.catchTag("CounterMissing", () => Effect.zipRight(recover(queue), attempt)),
-      Effect.catchTag("CounterMissing", (error) =>
-        Effect.fail(
-          new CacheUnavailable({ operation: "publish", execution: "refused", reason: error.message }),
+      Effect.catchTag("CounterMissing", () =>
+        Effect.zipRight(recover(queue), attempt).pipe(
+          Effect.catchTag("CounterMissing", (error) =>
+            Effect.fail(
+              new CacheUnavailable({ operation: "publish", execution: "refused", reason: error.message }),
+            ),
+          ),
         ),
       ),
       traced(queue, publications),

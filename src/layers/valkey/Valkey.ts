@@ -10,6 +10,7 @@ import {
 } from "../../services/Valkey.ts"
 import { ValkeyServer } from "../../services/ValkeyServer.ts"
 import * as Metrics from "../Metrics.ts"
+import * as Tracing from "../Tracing.ts"
 import * as Connection from "./Connection.ts"
 import * as Failure from "./Failure.ts"
 import * as ServerUrl from "./ServerUrl.ts"
@@ -98,20 +99,24 @@ export const make = (options: Partial<Connection.ConnectionOptions> = {}) =>
       return metric
     }
 
+    const isTraced = yield* Tracing.isExported
+
     const executeScript = <Reply>(
       operation: string,
       script: ValkeyScript,
       start: () => Promise<unknown>,
-    ): Effect.Effect<Reply, CacheUnavailable> =>
-      Effect.suspend(() => {
+    ): Effect.Effect<Reply, CacheUnavailable> => {
+      const measured = Effect.suspend(() => {
         const begin = performance.now()
         return Effect.ensuring(
           execute<Reply>(operation, start),
           Effect.sync(() => durationOf(script).unsafeUpdate((performance.now() - begin) / 1000, [])),
         )
-      }).pipe(
-        Effect.withSpan("Valkey.run", { attributes: { script: script.name }, captureStackTrace: false }),
-      )
+      })
+      return isTraced
+        ? Effect.withSpan(measured, "Valkey.run", { attributes: { script: script.name } })
+        : measured
+    }
 
     return Valkey.of({
       address: ServerUrl.address(url),
