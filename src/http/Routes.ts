@@ -50,9 +50,7 @@ const around =
       const request = Context.unsafeGet(fiber.currentContext, HttpServerRequest)
       const refusal = guard(NodeHttpServerRequest.toIncomingMessage(request))
       const app = answerErrors(
-        refusal === undefined
-          ? Documentation.withPolicy(request, withoutPathParameters(request, routes))
-          : Effect.fail(refusal),
+        refusal === undefined ? withoutPathParameters(request, routes) : Effect.fail(refusal),
       )
       return LogLevel.lessThanEqual(fiber.getFiberRef(FiberRef.currentMinimumLogLevel), LogLevel.Debug)
         ? logRequest(request, app)
