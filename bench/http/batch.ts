@@ -19,33 +19,38 @@ const messagesPerCall = 500
 /** As the daemon of this question has it. */
 const maxCacheSize = Number(DaemonProcess.withoutFlushing["CHAT_CACHE_MAX_CACHE_SIZE"])
 
-type PublishSome = (drafts: ReadonlyArray<PublicMessageDraft>) => Effect.Effect<ReadonlyArray<number>>
+/** How batches are handed over. Only `send` is timed. */
+interface Way<Request, Answer> {
+  readonly requestOf: (drafts: ReadonlyArray<PublicMessageDraft>) => Request
+  readonly send: (request: Request) => Effect.Effect<Answer>
+  readonly cacheIdsOf: (answer: Answer) => ReadonlyArray<number>
+}
 
 interface BatchAnswer {
   readonly results: ReadonlyArray<{ readonly status: string; readonly cache_id: number }>
 }
 
 const inProcess = (keyPrefix: string) =>
-  Effect.map(
-    publisher.open({ keyPrefix, maxCacheSize }),
-    ({ publishAll }): PublishSome =>
-      (drafts) =>
-        Effect.map(publishAll("public", drafts), (outcomes) =>
-          outcomes.map((outcome) => Either.getOrThrow(outcome).cache_id),
-        ),
-  )
+  Effect.map(publisher.open({ keyPrefix, maxCacheSize }), ({ publishAll }) => {
+    const send = (drafts: ReadonlyArray<PublicMessageDraft>) => publishAll("public", drafts)
+    return {
+      requestOf: (drafts) => drafts,
+      send,
+      cacheIdsOf: (outcomes) => outcomes.map((outcome) => Either.getOrThrow(outcome).cache_id),
+    } satisfies Way<ReadonlyArray<PublicMessageDraft>, Effect.Effect.Success<ReturnType<typeof send>>>
+  })
 
 const overHttp = (url: string) =>
-  Effect.map(
-    httpClient.open(url, callsInFlight),
-    ({ post }): PublishSome =>
-      (drafts) =>
-        Effect.promise(async () => {
-          const answer = await post("/messages/batch", { messages: drafts })
-          if (!httpClient.isSuccess(answer)) throw new Error(`the daemon answered ${answer.status}`)
-          return (answer.body as BatchAnswer).results.map(({ cache_id }) => cache_id)
-        }),
-  )
+  Effect.map(httpClient.open(url, callsInFlight), ({ postText }): Way<string, string> => ({
+    requestOf: (messages) => JSON.stringify({ messages }),
+    send: (request) =>
+      Effect.promise(async () => {
+        const { status, text } = await postText("/messages/batch", request)
+        if (status !== 200) throw new Error(`the daemon answered ${status}`)
+        return text
+      }),
+    cacheIdsOf: (text) => (JSON.parse(text) as BatchAnswer).results.map(({ cache_id }) => cache_id),
+  }))
 
 /** What the batch route costs beside a call within a process. */
 export const make: MakeQuestion = (options) =>
@@ -54,22 +59,22 @@ export const make: MakeQuestion = (options) =>
     const drafts = makeDrafts(options.messages ?? messagesByDefault, options)
     const batches = Arrays.chunksOf(drafts, messagesPerCall)
 
-    const enter = (name: string, keyPrefix: string, publishSome: PublishSome) => {
+    const enter = <Request, Answer>(name: string, keyPrefix: string, way: Way<Request, Answer>) => {
       const keys = Keys.make(keyPrefix)
-      let cacheIds: ReadonlyArray<number> = []
+      const requests = batches.map(way.requestOf)
+      let answers: ReadonlyArray<Answer> = []
       return {
         name,
-        prepare: Effect.promise(async () => {
-          await valkey.del(keys.flushQueue.public, keys.recent, keys.recentOfChannel(drafts[0]!.channel))
-          await valkey.set(keys.counter.public, 0)
-        }).pipe(Effect.zipRight(connections.rewriteAppendOnlyFile(valkey))),
-        run: Effect.map(inFlight(callsInFlight, batches, publishSome), (ids) => {
-          cacheIds = ids.flat()
+        prepare: Effect.promise(() =>
+          valkey.del(keys.flushQueue.public, keys.recent, keys.recentOfChannel(drafts[0]!.channel)),
+        ).pipe(Effect.zipRight(connections.rewriteAppendOnlyFile(valkey))),
+        run: Effect.map(inFlight(callsInFlight, requests, way.send), (received) => {
+          answers = received
         }),
         check: check(async () =>
           findProblem({
             drafts,
-            cacheIds,
+            cacheIds: answers.flatMap(way.cacheIdsOf),
             queue: await readList(valkey, keys.flushQueue.public),
             recent: await readList(valkey, keys.recent),
             maxCacheSize,
@@ -96,7 +101,7 @@ export const make: MakeQuestion = (options) =>
         `${messagesPerCall} per call, ${callsInFlight} calls in flight`,
       ],
       doesNotShow:
-        "Latency; TLS; a network. The client, which makes and reads the JSON, is this process and the daemon another one. Nothing is flushed, and the recent cache is never cut.",
+        "Latency; TLS; a network; what it costs a client to write and read JSON, which is done before and after. Client, daemon and Valkey share the machine, where a call within a process has one process less. Nothing is flushed, and the recent cache is never cut.",
       contestants: [
         enter(baseline, "bench:batch:process:", yield* inProcess("bench:batch:process:")),
         {

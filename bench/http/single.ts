@@ -55,6 +55,8 @@ export const make: MakeQuestion = (options) =>
       const keys = Keys.make(keyPrefix)
       const { url, pid } = yield* DaemonProcess.start(keyPrefix, entry, DaemonProcess.withoutFlushing)
       const client = yield* httpClient.open(url, callers)
+      // The daemon makes its own. It is never set back: that would look as if Valkey had lost data.
+      yield* Effect.promise(() => valkey.setnx(keys.counter.public, 0))
       let cacheIds: ReadonlyArray<number> = []
       return {
         name,
@@ -62,7 +64,6 @@ export const make: MakeQuestion = (options) =>
         daemon: Effect.succeed(pid),
         prepare: Effect.promise(async () => {
           await valkey.del(keys.flushQueue.public, keys.recent, keys.recentOfChannel(drafts[0]!.channel))
-          await valkey.set(keys.counter.public, 0)
         }).pipe(Effect.zipRight(connections.rewriteAppendOnlyFile(valkey))),
         run: Effect.suspend(() => {
           const latencies = Latencies.make()

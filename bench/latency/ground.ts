@@ -15,6 +15,8 @@ const { maxCacheSize } = SettingsConfig.defaults
 export const make = Effect.fnUntraced(function* ({ open }: LatencyContestant, keyPrefix: string) {
   const client = yield* connections.valkey
   const keys = Keys.make(keyPrefix)
+  // Never set back: to the publisher that would look as if Valkey had lost data.
+  yield* Effect.promise(() => client.setnx(keys.counter.public, 0))
   const publish = yield* open(keyPrefix)
   let drafts: Array<PublicMessageDraft> = []
   let cacheIds: Array<number> = []
@@ -28,7 +30,6 @@ export const make = Effect.fnUntraced(function* ({ open }: LatencyContestant, ke
     drafts = []
     cacheIds = []
     await client.del(keys.flushQueue.public, keys.recent)
-    await client.set(keys.counter.public, 0)
   }).pipe(Effect.zipRight(connections.rewriteAppendOnlyFile(client)))
   return {
     publishOne,
