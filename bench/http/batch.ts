@@ -1,13 +1,10 @@
 import { Array as Arrays, Effect, Either } from "effect"
 import type { PublicMessageDraft } from "../../src/domain/Message.ts"
-import * as Keys from "../../src/layers/valkey/Keys.ts"
 import { callsInFlight } from "../publish/publishAll.ts"
-import { findProblem } from "../publish/findProblem.ts"
-import { check } from "../support/check.ts"
+import * as PublishTarget from "../publish/target.ts"
 import * as connections from "../support/connections.ts"
 import * as DaemonProcess from "../support/DaemonProcess.ts"
 import { inFlight } from "../support/inFlight.ts"
-import { readList } from "../support/lists.ts"
 import { makeDrafts, payloadBytes } from "../support/messages.ts"
 import * as publisher from "../support/publisher.ts"
 import type { Contestant, MakeQuestion } from "../support/Question.ts"
@@ -59,29 +56,23 @@ export const make: MakeQuestion = (options) =>
     const drafts = makeDrafts(options.messages ?? messagesByDefault, options)
     const batches = Arrays.chunksOf(drafts, messagesPerCall)
 
-    const enter = <Request, Answer>(name: string, keyPrefix: string, way: Way<Request, Answer>) => {
-      const keys = Keys.make(keyPrefix)
+    const enter = Effect.fnUntraced(function* <Request, Answer>(
+      name: string,
+      keyPrefix: string,
+      way: Way<Request, Answer>,
+    ) {
+      const target = yield* PublishTarget.make(valkey, keyPrefix, maxCacheSize)
       const requests = batches.map(way.requestOf)
       let answers: ReadonlyArray<Answer> = []
       return {
         name,
-        prepare: Effect.promise(() =>
-          valkey.del(keys.flushQueue.public, keys.recent, keys.recentOfChannel(drafts[0]!.channel)),
-        ).pipe(Effect.zipRight(connections.rewriteAppendOnlyFile(valkey))),
+        prepare: target.prepare,
         run: Effect.map(inFlight(callsInFlight, requests, way.send), (received) => {
           answers = received
         }),
-        check: check(async () =>
-          findProblem({
-            drafts,
-            cacheIds: answers.flatMap(way.cacheIdsOf),
-            queue: await readList(valkey, keys.flushQueue.public),
-            recent: await readList(valkey, keys.recent),
-            maxCacheSize,
-          }),
-        ),
+        check: target.check(() => ({ drafts, cacheIds: answers.flatMap(way.cacheIdsOf) })),
       } satisfies Contestant
-    }
+    })
 
     const daemonPrefix = "bench:batch:daemon:"
     const { url, pid } = yield* DaemonProcess.start(
@@ -103,9 +94,9 @@ export const make: MakeQuestion = (options) =>
       doesNotShow:
         "Latency; TLS; a network; what it costs a client to write and read JSON, which is done before and after. Client, daemon and Valkey share the machine, where a call within a process has one process less. Nothing is flushed, and the recent cache is never cut.",
       contestants: [
-        enter(baseline, "bench:batch:process:", yield* inProcess("bench:batch:process:")),
+        yield* enter(baseline, "bench:batch:process:", yield* inProcess("bench:batch:process:")),
         {
-          ...enter("POST /messages/batch", daemonPrefix, yield* overHttp(url)),
+          ...(yield* enter("POST /messages/batch", daemonPrefix, yield* overHttp(url))),
           baseline,
           daemon: Effect.succeed(pid),
         },
