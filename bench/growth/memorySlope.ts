@@ -1,5 +1,4 @@
 import { Effect, Schedule } from "effect"
-import * as Keys from "../../src/layers/valkey/Keys.ts"
 import * as httpClient from "../http/client.ts"
 import * as httpLoad from "../load/httpLoad.ts"
 import { check } from "../support/check.ts"
@@ -57,10 +56,9 @@ export const make: MakeQuestion = (options) =>
     const contestant: Contestant = {
       name: `daemon under ${rate} messages/s`,
       amount: rate * seconds,
-      prepare: Effect.promise(async () => {
-        await tables.empty(postgres)
-        await client.set(Keys.make(keyPrefix).counter.public, 0)
-      }).pipe(Effect.zipRight(connections.rewriteAppendOnlyFile(client))),
+      prepare: Effect.promise(() => tables.empty(postgres)).pipe(
+        Effect.zipRight(connections.rewriteAppendOnlyFile(client)),
+      ),
       run: Effect.gen(function* () {
         const { pid, url } = yield* DaemonProcess.start(keyPrefix, DaemonProcess.daemon, {
           // Nothing is to wait for a flush for minutes, however short the run.

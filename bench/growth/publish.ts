@@ -36,6 +36,8 @@ export const make: MakeQuestion = (options) =>
       const { queued, cached: maxCacheSize } = circumstances
       const keyPrefix = `bench:growth:publish:${index}:`
       const keys = Keys.make(keyPrefix)
+      // Above the ids of the entries that are queued already, and never set back.
+      yield* Effect.promise(() => client.setnx(keys.counter.public, queued))
       const { publish } = yield* publisher.open({
         keyPrefix,
         maxCacheSize,
@@ -50,7 +52,6 @@ export const make: MakeQuestion = (options) =>
           if ((await client.llen(keys.flushQueue.public)) !== queued) {
             await fillQueue(client, keys.flushQueue.public, queued, options)
           }
-          await client.set(keys.counter.public, queued)
         }).pipe(Effect.zipRight(connections.rewriteAppendOnlyFile(client))),
         run: inFlight(callers, drafts, (draft) => publish("public", draft)).pipe(
           Effect.orDie,

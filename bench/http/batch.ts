@@ -1,13 +1,10 @@
 import { Array as Arrays, Effect, Either } from "effect"
 import type { PublicMessageDraft } from "../../src/domain/Message.ts"
-import * as Keys from "../../src/layers/valkey/Keys.ts"
 import { callsInFlight } from "../publish/publishAll.ts"
-import { findProblem } from "../publish/findProblem.ts"
-import { check } from "../support/check.ts"
+import * as PublishTarget from "../publish/target.ts"
 import * as connections from "../support/connections.ts"
 import * as DaemonProcess from "../support/DaemonProcess.ts"
 import { inFlight } from "../support/inFlight.ts"
-import { readList } from "../support/lists.ts"
 import { makeDrafts, payloadBytes } from "../support/messages.ts"
 import * as publisher from "../support/publisher.ts"
 import type { Contestant, MakeQuestion } from "../support/Question.ts"
@@ -19,33 +16,38 @@ const messagesPerCall = 500
 /** As the daemon of this question has it. */
 const maxCacheSize = Number(DaemonProcess.withoutFlushing["CHAT_CACHE_MAX_CACHE_SIZE"])
 
-type PublishSome = (drafts: ReadonlyArray<PublicMessageDraft>) => Effect.Effect<ReadonlyArray<number>>
+/** How batches are handed over. Only `send` is timed. */
+interface Way<Request, Answer> {
+  readonly requestOf: (drafts: ReadonlyArray<PublicMessageDraft>) => Request
+  readonly send: (request: Request) => Effect.Effect<Answer>
+  readonly cacheIdsOf: (answer: Answer) => ReadonlyArray<number>
+}
 
 interface BatchAnswer {
   readonly results: ReadonlyArray<{ readonly status: string; readonly cache_id: number }>
 }
 
 const inProcess = (keyPrefix: string) =>
-  Effect.map(
-    publisher.open({ keyPrefix, maxCacheSize }),
-    ({ publishAll }): PublishSome =>
-      (drafts) =>
-        Effect.map(publishAll("public", drafts), (outcomes) =>
-          outcomes.map((outcome) => Either.getOrThrow(outcome).cache_id),
-        ),
-  )
+  Effect.map(publisher.open({ keyPrefix, maxCacheSize }), ({ publishAll }) => {
+    const send = (drafts: ReadonlyArray<PublicMessageDraft>) => publishAll("public", drafts)
+    return {
+      requestOf: (drafts) => drafts,
+      send,
+      cacheIdsOf: (outcomes) => outcomes.map((outcome) => Either.getOrThrow(outcome).cache_id),
+    } satisfies Way<ReadonlyArray<PublicMessageDraft>, Effect.Effect.Success<ReturnType<typeof send>>>
+  })
 
 const overHttp = (url: string) =>
-  Effect.map(
-    httpClient.open(url, callsInFlight),
-    ({ post }): PublishSome =>
-      (drafts) =>
-        Effect.promise(async () => {
-          const answer = await post("/messages/batch", { messages: drafts })
-          if (!httpClient.isSuccess(answer)) throw new Error(`the daemon answered ${answer.status}`)
-          return (answer.body as BatchAnswer).results.map(({ cache_id }) => cache_id)
-        }),
-  )
+  Effect.map(httpClient.open(url, callsInFlight), ({ postText }): Way<string, string> => ({
+    requestOf: (messages) => JSON.stringify({ messages }),
+    send: (request) =>
+      Effect.promise(async () => {
+        const { status, text } = await postText("/messages/batch", request)
+        if (status !== 200) throw new Error(`the daemon answered ${status}`)
+        return text
+      }),
+    cacheIdsOf: (text) => (JSON.parse(text) as BatchAnswer).results.map(({ cache_id }) => cache_id),
+  }))
 
 /** What the batch route costs beside a call within a process. */
 export const make: MakeQuestion = (options) =>
@@ -54,29 +56,23 @@ export const make: MakeQuestion = (options) =>
     const drafts = makeDrafts(options.messages ?? messagesByDefault, options)
     const batches = Arrays.chunksOf(drafts, messagesPerCall)
 
-    const enter = (name: string, keyPrefix: string, publishSome: PublishSome) => {
-      const keys = Keys.make(keyPrefix)
-      let cacheIds: ReadonlyArray<number> = []
+    const enter = Effect.fnUntraced(function* <Request, Answer>(
+      name: string,
+      keyPrefix: string,
+      way: Way<Request, Answer>,
+    ) {
+      const target = yield* PublishTarget.make(valkey, keyPrefix, maxCacheSize)
+      const requests = batches.map(way.requestOf)
+      let answers: ReadonlyArray<Answer> = []
       return {
         name,
-        prepare: Effect.promise(async () => {
-          await valkey.del(keys.flushQueue.public, keys.recent, keys.recentOfChannel(drafts[0]!.channel))
-          await valkey.set(keys.counter.public, 0)
-        }).pipe(Effect.zipRight(connections.rewriteAppendOnlyFile(valkey))),
-        run: Effect.map(inFlight(callsInFlight, batches, publishSome), (ids) => {
-          cacheIds = ids.flat()
+        prepare: target.prepare,
+        run: Effect.map(inFlight(callsInFlight, requests, way.send), (received) => {
+          answers = received
         }),
-        check: check(async () =>
-          findProblem({
-            drafts,
-            cacheIds,
-            queue: await readList(valkey, keys.flushQueue.public),
-            recent: await readList(valkey, keys.recent),
-            maxCacheSize,
-          }),
-        ),
+        check: target.check(() => ({ drafts, cacheIds: answers.flatMap(way.cacheIdsOf) })),
       } satisfies Contestant
-    }
+    })
 
     const daemonPrefix = "bench:batch:daemon:"
     const { url, pid } = yield* DaemonProcess.start(
@@ -96,11 +92,11 @@ export const make: MakeQuestion = (options) =>
         `${messagesPerCall} per call, ${callsInFlight} calls in flight`,
       ],
       doesNotShow:
-        "Latency; TLS; a network. The client, which makes and reads the JSON, is this process and the daemon another one. Nothing is flushed, and the recent cache is never cut.",
+        "Latency; TLS; a network; what it costs a client to write and read JSON, which is done before and after. Client, daemon and Valkey share the machine, where a call within a process has one process less. Nothing is flushed, and the recent cache is never cut.",
       contestants: [
-        enter(baseline, "bench:batch:process:", yield* inProcess("bench:batch:process:")),
+        yield* enter(baseline, "bench:batch:process:", yield* inProcess("bench:batch:process:")),
         {
-          ...enter("POST /messages/batch", daemonPrefix, yield* overHttp(url)),
+          ...(yield* enter("POST /messages/batch", daemonPrefix, yield* overHttp(url))),
           baseline,
           daemon: Effect.succeed(pid),
         },

@@ -6,11 +6,18 @@ export interface Answer {
   readonly body: unknown
 }
 
+export interface TextAnswer {
+  readonly status: number
+  readonly text: string
+}
+
 export const isSuccess = ({ status }: Answer): boolean => status >= 200 && status < 300
 
 export interface HttpClient {
   /** @param body is sent as JSON */
   readonly post: (path: string, body: unknown) => Promise<Answer>
+  /** @param json is sent as it is; so is the answer returned */
+  readonly postText: (path: string, json: string) => Promise<TextAnswer>
 }
 
 const headersOf = (token: string | undefined): Record<string, string> => ({
@@ -32,11 +39,15 @@ export const open = (
   ).pipe(
     Effect.map((pool) => {
       const headers = headersOf(token)
+      const postText: HttpClient["postText"] = async (path, body) => {
+        const response = await pool.request({ method: "POST", path, headers, body })
+        return { status: response.statusCode, text: await response.body.text() }
+      }
       return {
+        postText,
         post: async (path, body) => {
-          const response = await pool.request({ method: "POST", path, headers, body: JSON.stringify(body) })
-          const text = await response.body.text()
-          return { status: response.statusCode, body: text === "" ? undefined : JSON.parse(text) }
+          const { status, text } = await postText(path, JSON.stringify(body))
+          return { status, body: text === "" ? undefined : JSON.parse(text) }
         },
       } satisfies HttpClient
     }),

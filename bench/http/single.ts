@@ -1,13 +1,10 @@
 import { Effect } from "effect"
 import type { PublicMessageDraft } from "../../src/domain/Message.ts"
-import * as Keys from "../../src/layers/valkey/Keys.ts"
-import { findProblem } from "../publish/findProblem.ts"
-import { check } from "../support/check.ts"
+import * as PublishTarget from "../publish/target.ts"
 import * as connections from "../support/connections.ts"
 import * as DaemonProcess from "../support/DaemonProcess.ts"
 import { inFlight } from "../support/inFlight.ts"
 import * as Latencies from "../support/Latencies.ts"
-import { readList } from "../support/lists.ts"
 import { makeDrafts, payloadBytes } from "../support/messages.ts"
 import type { Contestant, MakeQuestion } from "../support/Question.ts"
 import * as tables from "../support/tables.ts"
@@ -27,6 +24,9 @@ const entrants = [
 
 const messagesByDefault = 30_000
 const callersByDefault = 64
+
+/** As the daemon of this question has it. */
+const maxCacheSize = Number(DaemonProcess.withoutFlushing["CHAT_CACHE_MAX_CACHE_SIZE"])
 
 /** Publishes one message, and returns the id that the server gave it. */
 const publisherOver = ({ post }: httpClient.HttpClient, latencies: Latencies.Latencies) => {
@@ -52,18 +52,15 @@ export const make: MakeQuestion = (options) =>
 
     const enter = Effect.fnUntraced(function* ({ name, baseline, entry }: Entrant, index: number) {
       const keyPrefix = `bench:http:${index}:`
-      const keys = Keys.make(keyPrefix)
       const { url, pid } = yield* DaemonProcess.start(keyPrefix, entry, DaemonProcess.withoutFlushing)
       const client = yield* httpClient.open(url, callers)
+      const target = yield* PublishTarget.make(valkey, keyPrefix, maxCacheSize)
       let cacheIds: ReadonlyArray<number> = []
       return {
         name,
         baseline,
         daemon: Effect.succeed(pid),
-        prepare: Effect.promise(async () => {
-          await valkey.del(keys.flushQueue.public, keys.recent, keys.recentOfChannel(drafts[0]!.channel))
-          await valkey.set(keys.counter.public, 0)
-        }).pipe(Effect.zipRight(connections.rewriteAppendOnlyFile(valkey))),
+        prepare: target.prepare,
         run: Effect.suspend(() => {
           const latencies = Latencies.make()
           const publish = publisherOver(client, latencies)
@@ -74,15 +71,7 @@ export const make: MakeQuestion = (options) =>
             }),
           )
         }),
-        check: check(async () =>
-          findProblem({
-            drafts,
-            cacheIds,
-            queue: await readList(valkey, keys.flushQueue.public),
-            recent: await readList(valkey, keys.recent),
-            maxCacheSize: Number(DaemonProcess.withoutFlushing["CHAT_CACHE_MAX_CACHE_SIZE"]),
-          }),
-        ),
+        check: target.check(() => ({ drafts, cacheIds })),
       } satisfies Contestant
     })
 

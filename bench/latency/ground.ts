@@ -2,11 +2,8 @@
 import { Effect } from "effect"
 import type { PublicMessageDraft } from "../../src/domain/Message.ts"
 import * as SettingsConfig from "../../src/layers/SettingsConfig.ts"
-import * as Keys from "../../src/layers/valkey/Keys.ts"
-import { findProblem } from "../publish/findProblem.ts"
-import { check } from "../support/check.ts"
+import * as PublishTarget from "../publish/target.ts"
 import * as connections from "../support/connections.ts"
-import { readList } from "../support/lists.ts"
 import type { LatencyContestant, PublishOne } from "./LatencyContestant.ts"
 
 const { maxCacheSize } = SettingsConfig.defaults
@@ -14,7 +11,7 @@ const { maxCacheSize } = SettingsConfig.defaults
 /** Opens a contestant, and notes what its callers are told. */
 export const make = Effect.fnUntraced(function* ({ open }: LatencyContestant, keyPrefix: string) {
   const client = yield* connections.valkey
-  const keys = Keys.make(keyPrefix)
+  const target = yield* PublishTarget.make(client, keyPrefix, maxCacheSize)
   const publish = yield* open(keyPrefix)
   let drafts: Array<PublicMessageDraft> = []
   let cacheIds: Array<number> = []
@@ -24,23 +21,13 @@ export const make = Effect.fnUntraced(function* ({ open }: LatencyContestant, ke
       cacheIds.push(cacheId)
       return cacheId
     })
-  const prepare = Effect.promise(async () => {
+  const forget = Effect.sync(() => {
     drafts = []
     cacheIds = []
-    await client.del(keys.flushQueue.public, keys.recent)
-    await client.set(keys.counter.public, 0)
-  }).pipe(Effect.zipRight(connections.rewriteAppendOnlyFile(client)))
+  })
   return {
     publishOne,
-    prepare,
-    check: check(async () =>
-      findProblem({
-        drafts,
-        cacheIds,
-        queue: await readList(client, keys.flushQueue.public),
-        recent: await readList(client, keys.recent),
-        maxCacheSize,
-      }),
-    ).pipe(Effect.zipLeft(Effect.promise(() => client.del(keys.flushQueue.public, keys.recent)))),
+    prepare: Effect.zipRight(forget, target.prepare),
+    check: target.check(() => ({ drafts, cacheIds })),
   }
 })

@@ -12,6 +12,8 @@ export interface DaemonProcess {
   readonly pid: number
   /** From spawning it until it said where it listens. */
   readonly startMillis: number
+  /** Asks it to end, and waits until it has. */
+  readonly end: () => Promise<void>
 }
 
 const project = fileURLToPath(new URL("../../", import.meta.url))
@@ -60,7 +62,7 @@ export const start = (
   Effect.gen(function* () {
     const valkey = yield* ValkeyServer
     const postgres = yield* PostgresServer
-    const { child, listens } = yield* Effect.acquireRelease(
+    const { child, listens, exited } = yield* Effect.acquireRelease(
       Effect.sync(() =>
         spawnProgram(entry, {
           VALKEY_URL: Redacted.value(valkey.url),
@@ -80,7 +82,11 @@ export const start = (
           await spawned.listens.catch(() => {})
         }),
     )
-    return { ...(yield* Effect.promise(() => listens)), pid: child.pid! }
+    const end = () => {
+      child.kill("SIGTERM")
+      return exited
+    }
+    return { ...(yield* Effect.promise(() => listens)), pid: child.pid!, end }
   })
 
 /** Settings with which the daemon flushes nothing by itself. */

