@@ -177,6 +177,7 @@ export const table: ReadonlyArray<Entry> = [
     transaction: postgres(({ transaction }) =>
       transaction(({ greatestCacheId }) => greatestCacheId("public")),
     ),
+    prepareInsert: local,
     greatestCacheId: postgres(({ greatestCacheId }) => greatestCacheId("public")),
     history: postgres(({ history }) => history({ queue: "public" }, newest, 10, [])),
     quarantineEntries: postgres(({ quarantineEntries }) => quarantineEntries({ limit: 1 })),
