@@ -48,9 +48,14 @@ export const insertRows = Effect.fnUntraced(function* (
   queue: QueueName,
   rows: ReadonlyArray<Row>,
   transaction: StoreTransaction,
+  longestGroup?: number,
 ) {
-  const { reports, refused } = yield* isolateRefused(queue, rows, (group) =>
-    transaction.insert(queue, messagesOf(group)),
+  const { reports, refused } = yield* isolateRefused(
+    queue,
+    rows,
+    (group) => transaction.insert(queue, messagesOf(group)),
+    (group, { suspect }) => group.findIndex(({ message }) => message.message_id === suspect),
+    longestGroup,
   )
   const bad: Array<NewQuarantineEntry> = []
   const deleted: Array<CachedMessage> = []
@@ -80,8 +85,11 @@ export const insertRows = Effect.fnUntraced(function* (
       raw: row.entry,
     })
   }
-  return { persisted, duplicates, bad, deleted }
+  return { persisted, duplicates, bad, deleted, hasRefused: refused.length > 0 }
 })
+
+/** How many rows are inserted at once after a batch of which PostgreSQL has refused some: bad ones rarely come alone. */
+const cautiousGroup = 500
 
 /** The greatest of these ids that a counter may have given. */
 const greatestCounted = (cacheIds: ReadonlyArray<number>, least: number): number =>
@@ -101,14 +109,16 @@ export const make = Effect.gen(function* () {
   const counter = yield* CacheIdCounter
   const cache = yield* MessageCache
   const readAhead = yield* ReadAhead.make
+  /** Whether PostgreSQL has refused rows of the batch before. */
+  const hasRefused: Record<QueueName, boolean> = { public: false, private: false }
 
   const persist = (queue: QueueName, trigger: FlushTrigger, limit: ReadLimit) =>
     store.transaction(
       Effect.fnUntraced(function* (transaction) {
         const elapsed = yield* stopWatch
         yield* transaction.lockQueue(queue)
-        const [batch, greatestBefore] = yield* Effect.all(
-          [readAhead.next(queue, limit), transaction.greatestCacheId(queue)],
+        const [greatestBefore, batch] = yield* Effect.all(
+          [transaction.greatestCacheId(queue), readAhead.next(queue, limit)],
           { concurrency: "unbounded" },
         )
         const { entries, rows, bad: undecodable } = batch
@@ -120,9 +130,13 @@ export const make = Effect.gen(function* () {
         const isNew = ids.every((id) => id > greatestBefore && id <= highestCountedCacheId)
         const pending = isNew ? rows : yield* withoutQuarantined(queue, rows, transaction)
         const [inserted, lastGiven] = yield* Effect.all(
-          [insertRows(queue, pending, transaction), flushQueue.lastCacheId(queue)],
+          [
+            insertRows(queue, pending, transaction, hasRefused[queue] ? cautiousGroup : undefined),
+            flushQueue.lastCacheId(queue),
+          ],
           { concurrency: "unbounded" },
         )
+        hasRefused[queue] = inserted.hasRefused
         const bad = [...undecodable, ...inserted.bad]
         const quarantineIds = yield* transaction.quarantine(queue, bad)
         const quarantined = bad.flatMap(({ cacheId, reason, sqlstate }, index) => {
