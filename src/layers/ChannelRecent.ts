@@ -76,7 +76,11 @@ const make = Effect.gen(function* () {
       .get(short)
       .pipe(Effect.forkIn(scope), Effect.flatMap(Fiber.join), Effect.timeoutOption(patience), Effect.asVoid)
 
-  const entries = Effect.fn("ChannelRecent.entries")(function* (channel: string, limit: number, most: number) {
+  const entries = Effect.fn("ChannelRecent.entries")(function* (
+    channel: string,
+    limit: number,
+    most: number,
+  ) {
     const cached = yield* cache.recentOfChannel(channel, most)
     if (cached.length >= Math.min(limit, maxCacheSize)) return cached
     const short = shortCache(channel, cached)

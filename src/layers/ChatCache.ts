@@ -159,9 +159,7 @@ const make = Effect.fnUntraced(function* (drains: boolean) {
     recent: Effect.fn("ChatCache.recent")(function* (limit = maxCacheSize, channel?: string) {
       const name = channel === undefined ? "recent_messages" : "a channel's cache"
       const read =
-        channel === undefined
-          ? cache.recent
-          : (most: number) => channelRecent.entries(channel, limit, most)
+        channel === undefined ? cache.recent : (most: number) => channelRecent.entries(channel, limit, most)
       const kind = channel === undefined ? "public" : "channel"
       return yield* shown(name, kind, yield* recent("public", limit, read, newestPublic))
     }),

@@ -76,14 +76,12 @@ const uniqueViolation = "23505"
 
 /** Messages are nearly always new. Where one is not, they are inserted again, with a look at each. */
 const insertRows = (postgres: PostgresTransaction, queue: QueueName, batch: MessageRows.Batch) =>
-  postgres
-    .attempt(batch.insertNew, [MessageRows.lockAgainstDeletion(queue)])
-    .pipe(
-      Effect.catchIf(
-        (error) => error._tag === "RowsRefused" && error.sqlstate === uniqueViolation,
-        () => postgres.attempt(batch.insert),
-      ),
-    )
+  postgres.attempt(batch.insertNew, [MessageRows.lockAgainstDeletion(queue)]).pipe(
+    Effect.catchIf(
+      (error) => error._tag === "RowsRefused" && error.sqlstate === uniqueViolation,
+      () => postgres.attempt(batch.insert),
+    ),
+  )
 
 type Batches = WeakMap<ReadonlyArray<CachedMessage>, MessageRows.Batch>
 

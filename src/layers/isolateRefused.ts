@@ -42,7 +42,11 @@ export const isolateRefused = Effect.fnUntraced(function* <Row, Report, E>(
   const reports: Array<{ readonly rows: ReadonlyArray<Row>; readonly report: Report }> = []
   const refused: Array<RefusedRow<Row>> = []
   const pending: Array<ReadonlyArray<Row>> =
-    rows.length > longestGroup ? Arrays.chunksOf(rows, longestGroup).toReversed() : rows.length === 0 ? [] : [rows]
+    rows.length > longestGroup
+      ? Arrays.chunksOf(rows, longestGroup).toReversed()
+      : rows.length === 0
+        ? []
+        : [rows]
   while (pending.length > 0) {
     const group = pending.pop()!
     const result = yield* Effect.either(insert(group))

@@ -88,7 +88,9 @@ const open = (
   const attempt = (statement: QuerySqlToken, before: ReadonlyArray<QuerySqlToken> = []) =>
     inTurn(
       Effect.gen(function* () {
-        yield* orSpoil(send(together([...before, ...(isSavepointSet ? [releaseSavepoint] : []), setSavepoint])))
+        yield* orSpoil(
+          send(together([...before, ...(isSavepointSet ? [releaseSavepoint] : []), setSavepoint])),
+        )
         isSavepointSet = true
         const result = yield* Effect.either(send(statement))
         if (result._tag === "Left") {
@@ -143,7 +145,9 @@ export const run = <A, E>(
           try: () => lease.connection,
           catch: (error) => storeError(operation, failureOf(error)),
         })
-        const transaction = open(operation, begin(timeouts), lease, (statement) => connection.query(statement))
+        const transaction = open(operation, begin(timeouts), lease, (statement) =>
+          connection.query(statement),
+        )
         const result = yield* body(transaction)
         yield* transaction.commit
         return result
