@@ -84,6 +84,8 @@ const countMessage = (
 }
 
 const makeMessageCache = (state: State, settings: typeof Settings.Service): typeof MessageCache.Service => {
+  const newest = (cache: ReadonlyArray<Entry>, most = settings.maxCacheSize) => cache.slice(-most)
+
   const push = (cache: ReadonlyArray<Entry>, entry: Entry) => [...cache, entry].slice(-settings.maxCacheSize)
 
   const channelEntries = (channel: string, now: number): ReadonlyArray<Entry> => {
@@ -169,8 +171,9 @@ const makeMessageCache = (state: State, settings: typeof Settings.Service): type
       const outcomes = publications.map((publication) => take(queue, publication, now))
       return { outcomes, queueLength: state.queues[queue].length } satisfies AppendReply
     }),
-    recent: Effect.sync(() => state.recent),
-    recentOfChannel: (channel) => Effect.map(Clock.currentTimeMillis, (now) => channelEntries(channel, now)),
+    recent: (most) => Effect.sync(() => newest(state.recent, most)),
+    recentOfChannel: (channel, most) =>
+      Effect.map(Clock.currentTimeMillis, (now) => newest(channelEntries(channel, now), most)),
     prependToChannel: (channel, first, older) =>
       Effect.map(Clock.currentTimeMillis, (now) => {
         const held = channelEntries(channel, now)
@@ -182,7 +185,7 @@ const makeMessageCache = (state: State, settings: typeof Settings.Service): type
         if (entries.length > 0) keepChannel(channel, [...entries, ...held], now)
         return true
       }),
-    recentPrivate: (userId) => Effect.sync(() => state.recentPrivate.get(userId) ?? []),
+    recentPrivate: (userId, most) => Effect.sync(() => newest(state.recentPrivate.get(userId) ?? [], most)),
     deletedIds: (queue) => Effect.map(Clock.currentTimeMillis, (now) => deletedIds(queue, now)),
     remove: (queue, messageId, shownTo) =>
       Effect.map(Clock.currentTimeMillis, (now) => remove(queue, messageId, shownTo, now)),

@@ -76,13 +76,17 @@ const make = Effect.gen(function* () {
       .get(short)
       .pipe(Effect.forkIn(scope), Effect.flatMap(Fiber.join), Effect.timeoutOption(patience), Effect.asVoid)
 
-  const entries = Effect.fn("ChannelRecent.entries")(function* (channel: string, limit: number) {
-    const cached = yield* cache.recentOfChannel(channel)
+  const entries = Effect.fn("ChannelRecent.entries")(function* (
+    channel: string,
+    limit: number,
+    most: number,
+  ) {
+    const cached = yield* cache.recentOfChannel(channel, most)
     if (cached.length >= Math.min(limit, maxCacheSize)) return cached
     const short = shortCache(channel, cached)
     if (short === undefined || Option.isSome(yield* attempts.getOptionComplete(short))) return cached
     yield* attemptOnce(short)
-    return yield* cache.recentOfChannel(channel)
+    return yield* cache.recentOfChannel(channel, most)
   })
 
   return ChannelRecent.of({ entries })

@@ -3,7 +3,7 @@ import type { Entry } from "../domain/Entry.ts"
 import type { UndecodableEntry, UnsafeConfiguration } from "../domain/Errors.ts"
 import { DaemonStopped } from "../domain/Event.ts"
 import type { QueueName } from "../domain/Message.ts"
-import { newestPrivate, newestPublic, type RecentMessages } from "../domain/Recent.ts"
+import { newestPrivate, newestPublic, type RecentEntries, type RecentMessages } from "../domain/Recent.ts"
 import type { HistoryPage } from "../domain/History.ts"
 import type { CachedPrivateMessage, CachedPublicMessage } from "../domain/Message.ts"
 import { Audit } from "../services/Audit.ts"
@@ -60,6 +60,12 @@ import * as Valkey from "./valkey/Valkey.ts"
 
 const eventPageSize = 500
 
+/**
+ * So many entries more are read than messages are asked for. Some are not shown, and a message that was sent again is
+ * told by its first place, which is rarely further back.
+ */
+const readBeyond = 50
+
 const reportSkipped = (cacheName: string, skipped: ReadonlyArray<UndecodableEntry>) =>
   skipped.length === 0
     ? Effect.void
@@ -95,9 +101,31 @@ const make = Effect.fnUntraced(function* (drains: boolean) {
   const status = yield* Status
   const store = yield* MessageStore
 
-  /** Both are asked for in one round trip. */
-  const recent = <E>(queue: QueueName, entries: Effect.Effect<ReadonlyArray<Entry>, E>) =>
-    Effect.all({ entries, deleted: cache.deletedIds(queue) }, { concurrency: "unbounded" })
+  /**
+   * The newest messages of a cache, without reading all of it.
+   *
+   * @param read reads so many of the newest entries
+   */
+  const recent = Effect.fnUntraced(function* <Message, E>(
+    queue: QueueName,
+    limit: number,
+    read: (most: number) => Effect.Effect<ReadonlyArray<Entry>, E>,
+    newest: (recent: RecentEntries, limit: number) => RecentMessages<Message>,
+  ) {
+    let most = Math.min(limit + readBeyond, maxCacheSize)
+    // Both are asked for in one round trip.
+    let held: RecentEntries = yield* Effect.all(
+      { entries: read(most), deleted: cache.deletedIds(queue) },
+      { concurrency: "unbounded" },
+    )
+    let found = newest(held, limit)
+    while (found.messages.length < limit && held.entries.length >= most && most < maxCacheSize) {
+      most = Math.min(2 * most, maxCacheSize)
+      held = { ...held, entries: yield* read(most) }
+      found = newest(held, limit)
+    }
+    return found
+  })
 
   const shutdown = yield* Effect.cached(
     Effect.gen(function* () {
@@ -130,13 +158,14 @@ const make = Effect.fnUntraced(function* (drains: boolean) {
     publishAllPrivate: (drafts) => publisher.publishAll("private", drafts),
     recent: Effect.fn("ChatCache.recent")(function* (limit = maxCacheSize, channel?: string) {
       const name = channel === undefined ? "recent_messages" : "a channel's cache"
-      const entries = channel === undefined ? cache.recent : channelRecent.entries(channel, limit)
+      const read =
+        channel === undefined ? cache.recent : (most: number) => channelRecent.entries(channel, limit, most)
       const kind = channel === undefined ? "public" : "channel"
-      return yield* shown(name, kind, newestPublic(yield* recent("public", entries), limit))
+      return yield* shown(name, kind, yield* recent("public", limit, read, newestPublic))
     }),
     recentPrivate: Effect.fn("ChatCache.recentPrivate")(function* (userId, limit = maxCacheSize) {
-      const held = yield* recent("private", cache.recentPrivate(userId))
-      return yield* shown("a private cache", "private", newestPrivate(held, limit))
+      const read = (most: number) => cache.recentPrivate(userId, most)
+      return yield* shown("a private cache", "private", yield* recent("private", limit, read, newestPrivate))
     }),
     history: Effect.fn("ChatCache.history")(({ channel, ...query } = {}) =>
       Effect.map(

@@ -59,14 +59,9 @@ const make = Effect.gen(function* () {
       })
     })
 
-  const newest = (operation: string, key: string) =>
+  const newest = (operation: string, key: string, most = settings.maxCacheSize) =>
     valkey
-      .sendForBytes(operation, ["lrange", key, -settings.maxCacheSize, -1])
-      .pipe(Effect.map((reply) => reply as ReadonlyArray<Entry>))
-
-  const newestOf = (key: string, limit: number) =>
-    valkey
-      .sendForBytes("sample recent", ["lrange", key, -limit, -1])
+      .sendForBytes(operation, ["lrange", key, -Math.min(most, settings.maxCacheSize), -1])
       .pipe(Effect.map((reply) => reply as ReadonlyArray<Entry>))
 
   /** Steps through the keys until it has found enough, and gives up where private caches are rare among them. */
@@ -85,7 +80,8 @@ const make = Effect.gen(function* () {
       const [next, some] = reply as [string, ReadonlyArray<string>]
       for (const key of some) {
         if (found.length < limit) {
-          found.push(...(yield* newestOf(key, Math.min(samplePerUser, limit - found.length))))
+          const most = Math.min(samplePerUser, limit - found.length)
+          found.push(...(yield* newest("sample recent", key, most)))
         }
       }
       cursor = next
@@ -131,13 +127,13 @@ const make = Effect.gen(function* () {
 
   return MessageCache.of({
     append,
-    recent: newest("recent", keys.recent).pipe(Effect.withSpan("MessageCache.recent")),
-    recentOfChannel: Effect.fn("MessageCache.recentOfChannel")((channel) =>
-      newest("recent of channel", keys.recentOfChannel(channel)),
+    recent: Effect.fn("MessageCache.recent")((most) => newest("recent", keys.recent, most)),
+    recentOfChannel: Effect.fn("MessageCache.recentOfChannel")((channel, most) =>
+      newest("recent of channel", keys.recentOfChannel(channel), most),
     ),
     prependToChannel,
-    recentPrivate: Effect.fn("MessageCache.recentPrivate")((userId) =>
-      newest("recent private", keys.recentPrivate(userId)),
+    recentPrivate: Effect.fn("MessageCache.recentPrivate")((userId, most) =>
+      newest("recent private", keys.recentPrivate(userId), most),
     ),
     deletedIds: Effect.fn("MessageCache.deletedIds")((queue) =>
       valkey
@@ -160,7 +156,7 @@ const make = Effect.gen(function* () {
         .pipe(Effect.asVoid),
     ),
     sample: Effect.fn("MessageCache.sample")((queue, limit) =>
-      queue === "public" ? newestOf(keys.recent, limit) : samplePrivate(limit),
+      queue === "public" ? newest("sample recent", keys.recent, limit) : samplePrivate(limit),
     ),
     clearPrivate: Effect.fn("MessageCache.clearPrivate")((userId) =>
       valkey

@@ -213,6 +213,8 @@ const makeStore = (tables: Tables, locks: Locks.Locks) => {
   return MessageStore.of({
     transaction: (body) => Effect.suspend(() => run(body)),
 
+    prepareInsert: () => Effect.void,
+
     greatestCacheId: (queue) => Effect.sync(() => greatestOf(tables, queue)),
 
     history: (scope, { direction, from }, limit, queuedIds) =>

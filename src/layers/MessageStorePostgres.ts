@@ -71,14 +71,27 @@ const passOverStored =
           Effect.as({ rowCount: 0 }),
         )
 
-const insert = (postgres: PostgresTransaction) =>
+/** A unique value is there already: nearly always a `message_id`. */
+const uniqueViolation = "23505"
+
+/** Messages are nearly always new. Where one is not, they are inserted again, with a look at each. */
+const insertRows = (postgres: PostgresTransaction, queue: QueueName, batch: MessageRows.Batch) =>
+  postgres.attempt(batch.insertNew, [MessageRows.lockAgainstDeletion(queue)]).pipe(
+    Effect.catchIf(
+      (error) => error._tag === "RowsRefused" && error.sqlstate === uniqueViolation,
+      () => postgres.attempt(batch.insert),
+    ),
+  )
+
+type Batches = WeakMap<ReadonlyArray<CachedMessage>, MessageRows.Batch>
+
+const insert = (postgres: PostgresTransaction, prepared: Batches) =>
   Effect.fn("MessageStore.insert")(function* (queue: QueueName, messages: ReadonlyArray<CachedMessage>) {
     if (messages.length === 0) return { inserted: 0, ...nonePassedOver } satisfies InsertReport
-    const batch = MessageRows.batch(queue, messages)
-    yield* postgres.query(MessageRows.lockAgainstDeletion(queue))
-    const { rowCount: inserted } = yield* postgres
-      .attempt(batch.insert)
-      .pipe(Effect.catchTag("RowsRefused", passOverStored(postgres, messages, batch.compare)))
+    const batch = prepared.get(messages) ?? MessageRows.batch(queue, messages)
+    const { rowCount: inserted } = yield* insertRows(postgres, queue, batch).pipe(
+      Effect.catchTag("RowsRefused", passOverStored(postgres, messages, batch.compare)),
+    )
     const passedOver = messages.length - inserted
     const found =
       passedOver === 0 ? nonePassedOver : yield* findPassedOver(postgres, batch.compare, passedOver)
@@ -95,10 +108,10 @@ const oneEntry = Effect.fnUntraced(function* <E>(
   return QuarantineRows.entryOf(row)
 })
 
-const storeTransaction = (postgres: PostgresTransaction): StoreTransaction => ({
+const storeTransaction = (postgres: PostgresTransaction, prepared: Batches): StoreTransaction => ({
   lockQueue: (queue) => Effect.asVoid(postgres.query(MessageRows.lock(queue))),
 
-  insert: insert(postgres),
+  insert: insert(postgres, prepared),
 
   deleteMessage: Effect.fn("MessageStore.deleteMessage")(function* (queue: QueueName, messageId: string) {
     yield* postgres.query(MessageRows.lockForDeletion(queue))
@@ -171,10 +184,18 @@ const storeTransaction = (postgres: PostgresTransaction): StoreTransaction => ({
 
 const make = Effect.gen(function* () {
   const postgres = yield* Postgres
+  const prepared: Batches = new WeakMap()
   return MessageStore.of({
     transaction: Effect.fn("MessageStore.transaction")((body) =>
-      postgres.transaction("MessageStore.transaction", (transaction) => body(storeTransaction(transaction))),
+      postgres.transaction("MessageStore.transaction", (transaction) =>
+        body(storeTransaction(transaction, prepared)),
+      ),
     ),
+
+    prepareInsert: (queue, messages) =>
+      Effect.sync(() => {
+        if (messages.length > 0) prepared.set(messages, MessageRows.batch(queue, messages))
+      }),
 
     greatestCacheId: Effect.fn("MessageStore.greatestCacheId")(function* (queue: QueueName) {
       const [row] = yield* postgres.read<{ readonly greatest: number }>(

@@ -1,4 +1,4 @@
-import { Either } from "effect"
+import { Effect, Either } from "effect"
 import { decodeEntry, type Entry, salvageEntry } from "../domain/Entry.ts"
 import type { CachedMessage, QueueName } from "../domain/Message.ts"
 import type { NewQuarantineEntry } from "../domain/Quarantine.ts"
@@ -16,10 +16,21 @@ export interface QueuedBatch {
   readonly bad: ReadonlyArray<NewQuarantineEntry>
 }
 
-export const decode = (queue: QueueName, entries: ReadonlyArray<Entry>): QueuedBatch => {
+/** So many entries are decoded in less than a millisecond. */
+const pieceLength = 100
+
+/** Lets whoever waits have his turn: publishers, and the transaction that is under way. */
+const giveWay = Effect.async<void>((resume) => {
+  const turn = setImmediate(() => resume(Effect.void))
+  return Effect.sync(() => clearImmediate(turn))
+})
+
+/** Piece by piece, since a batch as a whole would keep everybody else waiting. */
+export const decode = Effect.fnUntraced(function* (queue: QueueName, entries: ReadonlyArray<Entry>) {
   const rows: Array<Row> = []
   const bad: Array<NewQuarantineEntry> = []
-  for (const entry of entries) {
+  for (const [index, entry] of entries.entries()) {
+    if (index % pieceLength === 0 && index > 0) yield* giveWay
     const decoded = decodeEntry(queue, entry)
     if (Either.isRight(decoded)) {
       rows.push({ message: decoded.right, entry })
@@ -34,5 +45,14 @@ export const decode = (queue: QueueName, entries: ReadonlyArray<Entry>): QueuedB
       })
     }
   }
-  return { entries, rows, bad }
+  return { entries, rows, bad } satisfies QueuedBatch
+})
+
+const messages = new WeakMap<ReadonlyArray<Row>, ReadonlyArray<CachedMessage>>()
+
+/** What the rows say, as the same array whenever the rows are the same, so that it can be prepared. */
+export const messagesOf = (rows: ReadonlyArray<Row>): ReadonlyArray<CachedMessage> => {
+  const known = messages.get(rows) ?? rows.map(({ message }) => message)
+  messages.set(rows, known)
+  return known
 }

@@ -2,6 +2,7 @@ import { Effect, Exit, Fiber } from "effect"
 import type { CacheUnavailable } from "../domain/Errors.ts"
 import type { QueueName } from "../domain/Message.ts"
 import { FlushQueue, type ReadLimit } from "../services/FlushQueue.ts"
+import { MessageStore } from "../services/MessageStore.ts"
 import * as QueuedBatch from "./QueuedBatch.ts"
 
 interface Ahead {
@@ -13,13 +14,14 @@ const isSameLimit = (one: ReadLimit, other: ReadLimit): boolean =>
   one.entries === other.entries && one.bytes === other.bytes
 
 /**
- * Reads and decodes the next batch of a queue while PostgreSQL works on this one, which takes about as long.
+ * Reads, decodes and prepares the next batch of a queue while PostgreSQL works on this one, which takes longer.
  *
  * What was read ahead is a guess: it counts only if the queue begins with it when its turn comes. So a batch that failed,
  * another flusher or a loss of Valkey's data cost a second reading, and nothing else.
  */
 export const make = Effect.gen(function* () {
   const flushQueue = yield* FlushQueue
+  const store = yield* MessageStore
   const scope = yield* Effect.scope
   const ahead: Record<QueueName, Ahead | undefined> = { public: undefined, private: undefined }
 
@@ -37,7 +39,7 @@ export const make = Effect.gen(function* () {
     next: Effect.fnUntraced(function* (queue: QueueName, limit: ReadLimit) {
       const guessed = yield* guess(queue, limit)
       const entries = yield* flushQueue.head(queue, limit, guessed?.entries)
-      return entries === guessed?.entries ? guessed : QueuedBatch.decode(queue, entries)
+      return entries === guessed?.entries ? guessed : yield* QueuedBatch.decode(queue, entries)
     }),
 
     /** Begins to read what follows a batch, unless that was all. */
@@ -48,7 +50,8 @@ export const make = Effect.gen(function* () {
     ) {
       if (entries.length < limit.entries) return
       const fiber = yield* flushQueue.following(queue, entries.length, limit).pipe(
-        Effect.map((next) => QueuedBatch.decode(queue, next)),
+        Effect.flatMap((next) => QueuedBatch.decode(queue, next)),
+        Effect.tap(({ rows }) => store.prepareInsert(queue, QueuedBatch.messagesOf(rows))),
         Effect.interruptible,
         Effect.forkIn(scope),
       )

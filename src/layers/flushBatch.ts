@@ -3,14 +3,14 @@ import { entryKey } from "../domain/Entry.ts"
 import type { FlushTrigger } from "../domain/Event.ts"
 import { flushDecider } from "../domain/Flush.ts"
 import { shownTo } from "../domain/Recent.ts"
-import type { CachedMessage, QueueName } from "../domain/Message.ts"
+import { type CachedMessage, highestCountedCacheId, type QueueName } from "../domain/Message.ts"
 import type { NewQuarantineEntry } from "../domain/Quarantine.ts"
 import { CacheIdCounter } from "../services/CacheIdCounter.ts"
 import { FlushQueue, type ReadLimit } from "../services/FlushQueue.ts"
 import { MessageCache } from "../services/MessageCache.ts"
 import { MessageStore, type StoreTransaction } from "../services/MessageStore.ts"
 import { isolateRefused } from "./isolateRefused.ts"
-import type { Row } from "./QueuedBatch.ts"
+import { messagesOf, type Row } from "./QueuedBatch.ts"
 import * as ReadAhead from "./ReadAhead.ts"
 import { stopWatch } from "./stopWatch.ts"
 
@@ -48,12 +48,14 @@ export const insertRows = Effect.fnUntraced(function* (
   queue: QueueName,
   rows: ReadonlyArray<Row>,
   transaction: StoreTransaction,
+  longestGroup?: number,
 ) {
-  const { reports, refused } = yield* isolateRefused(queue, rows, (group) =>
-    transaction.insert(
-      queue,
-      group.map((row) => row.message),
-    ),
+  const { reports, refused } = yield* isolateRefused(
+    queue,
+    rows,
+    (group) => transaction.insert(queue, messagesOf(group)),
+    (group, { suspect }) => group.findIndex(({ message }) => message.message_id === suspect),
+    longestGroup,
   )
   const bad: Array<NewQuarantineEntry> = []
   const deleted: Array<CachedMessage> = []
@@ -83,8 +85,15 @@ export const insertRows = Effect.fnUntraced(function* (
       raw: row.entry,
     })
   }
-  return { persisted, duplicates, bad, deleted }
+  return { persisted, duplicates, bad, deleted, hasRefused: refused.length > 0 }
 })
+
+/** How many rows are inserted at once after a batch of which PostgreSQL has refused some: bad ones rarely come alone. */
+const cautiousGroup = 500
+
+/** The greatest of these ids that a counter may have given. */
+const greatestCounted = (cacheIds: ReadonlyArray<number>, least: number): number =>
+  cacheIds.reduce((greatest, id) => (id > greatest && id <= highestCountedCacheId ? id : greatest), least)
 
 /**
  * Moves one batch from the head of a queue into PostgreSQL.
@@ -100,24 +109,38 @@ export const make = Effect.gen(function* () {
   const counter = yield* CacheIdCounter
   const cache = yield* MessageCache
   const readAhead = yield* ReadAhead.make
+  /** Whether PostgreSQL has refused rows of the batch before. */
+  const hasRefused: Record<QueueName, boolean> = { public: false, private: false }
 
   const persist = (queue: QueueName, trigger: FlushTrigger, limit: ReadLimit) =>
     store.transaction(
       Effect.fnUntraced(function* (transaction) {
         const elapsed = yield* stopWatch
         yield* transaction.lockQueue(queue)
-        const batch = yield* readAhead.next(queue, limit)
+        const [greatestBefore, batch] = yield* Effect.all(
+          [transaction.greatestCacheId(queue), readAhead.next(queue, limit)],
+          { concurrency: "unbounded" },
+        )
         const { entries, rows, bad: undecodable } = batch
         if (entries.length === 0) {
           return { entries, result: emptyBatch, deleted: [], counterIsBehind: false }
         }
         yield* readAhead.begin(queue, limit, batch)
-        const pending = yield* withoutQuarantined(queue, rows, transaction)
-        const inserted = yield* insertRows(queue, pending, transaction)
+        const ids = rows.map(({ message }) => message.cache_id)
+        const isNew = ids.every((id) => id > greatestBefore && id <= highestCountedCacheId)
+        const pending = isNew ? rows : yield* withoutQuarantined(queue, rows, transaction)
+        const [inserted, lastGiven] = yield* Effect.all(
+          [
+            insertRows(queue, pending, transaction, hasRefused[queue] ? cautiousGroup : undefined),
+            flushQueue.lastCacheId(queue),
+          ],
+          { concurrency: "unbounded" },
+        )
+        hasRefused[queue] = inserted.hasRefused
         const bad = [...undecodable, ...inserted.bad]
-        const ids = yield* transaction.quarantine(queue, bad)
+        const quarantineIds = yield* transaction.quarantine(queue, bad)
         const quarantined = bad.flatMap(({ cacheId, reason, sqlstate }, index) => {
-          const quarantineId = ids[index]
+          const quarantineId = quarantineIds[index]
           return quarantineId === undefined ? [] : [{ quarantineId, cacheId, reason, sqlstate }]
         })
         const { persisted, deleted } = inserted
@@ -136,9 +159,8 @@ export const make = Effect.gen(function* () {
           deleted: deleted.length,
           durationMs: Math.round(Duration.toMillis(yield* elapsed)),
         })
-        const lastGiven = yield* flushQueue.lastCacheId(queue)
-        const counterIsBehind =
-          lastGiven === undefined || lastGiven < (yield* transaction.greatestCacheId(queue))
+        const greatest = greatestCounted([...ids, ...bad.map(({ cacheId }) => cacheId ?? 0)], greatestBefore)
+        const counterIsBehind = lastGiven === undefined || lastGiven < greatest
         yield* transaction.journal(events)
         return {
           entries,

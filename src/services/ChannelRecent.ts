@@ -13,10 +13,13 @@ export class ChannelRecent extends Context.Tag("chat-cache/ChannelRecent")<
      * The channel's recent entries, oldest first: at least `limit` of them unless there are no more, as far as
      * `maxCacheSize` goes. However many ask at once, the history is read once for them, and not again for a while when it
      * had no more. When it cannot be read, or not soon, what is cached has to do.
+     *
+     * @param most how many are read where there are more than `limit`
      */
     readonly entries: (
       channel: string,
       limit: number,
+      most: number,
     ) => Effect.Effect<ReadonlyArray<Entry>, CacheUnavailable>
   }
 >() {}

@@ -55,11 +55,17 @@ export class MessageCache extends Context.Tag("chat-cache/MessageCache")<
       publications: ReadonlyArray<Publication>,
     ) => Effect.Effect<AppendReply, CacheUnavailable | CounterMissing>
 
-    /** The recent public entries, oldest first, at most `maxCacheSize`, as they are: not decoded, not de-duplicated. */
-    readonly recent: Effect.Effect<ReadonlyArray<Entry>, CacheUnavailable>
+    /**
+     * The newest `most` public entries, and never more than `maxCacheSize`, oldest first, as they are: not decoded, not
+     * de-duplicated. Its cost does not grow with the cache.
+     */
+    readonly recent: (most?: number) => Effect.Effect<ReadonlyArray<Entry>, CacheUnavailable>
 
     /** The recent entries of the channel, in the same form. Older ones may be missing: the cache may be new. */
-    readonly recentOfChannel: (channel: string) => Effect.Effect<ReadonlyArray<Entry>, CacheUnavailable>
+    readonly recentOfChannel: (
+      channel: string,
+      most?: number,
+    ) => Effect.Effect<ReadonlyArray<Entry>, CacheUnavailable>
 
     /**
      * Puts older messages in front of the channel's cache as far as there is room, unless the cache no longer begins with
@@ -75,7 +81,10 @@ export class MessageCache extends Context.Tag("chat-cache/MessageCache")<
     ) => Effect.Effect<boolean, CacheUnavailable>
 
     /** The recent entries that the user sent or received, in the same form. */
-    readonly recentPrivate: (userId: string) => Effect.Effect<ReadonlyArray<Entry>, CacheUnavailable>
+    readonly recentPrivate: (
+      userId: string,
+      most?: number,
+    ) => Effect.Effect<ReadonlyArray<Entry>, CacheUnavailable>
 
     /** Ids of the messages of a queue that were deleted last: readers pass over them. */
     readonly deletedIds: (queue: QueueName) => Effect.Effect<ReadonlySet<string>, CacheUnavailable>
@@ -90,6 +99,7 @@ export class MessageCache extends Context.Tag("chat-cache/MessageCache")<
       messageId: string,
       shownTo: ReadonlyArray<string>,
     ) => Effect.Effect<void, CacheUnavailable>
+
     /** The newest entries of the public cache, or of some private caches, at most `limit` in all. */
     readonly sample: (
       queue: QueueName,

@@ -115,6 +115,12 @@ export class MessageStore extends Context.Tag("chat-cache/MessageStore")<
       body: (transaction: StoreTransaction) => Effect.Effect<A, E>,
     ) => Effect.Effect<A, E | StoreError>
 
+    /**
+     * Does the part of a later `insert` of this very array that needs no server. It is for the time in which the server is
+     * at work, and may be left out.
+     */
+    readonly prepareInsert: (queue: QueueName, messages: ReadonlyArray<CachedMessage>) => Effect.Effect<void>
+
     /** The greatest `cache_id` stored or quarantined of those that counters give, 0 when there is none. */
     readonly greatestCacheId: (queue: QueueName) => Effect.Effect<number, StoreError>
 

@@ -184,6 +184,26 @@ export const suite = <E>(
     )
 
     test(
+      "reads as far back as it takes to show as many messages as are asked for",
+      Effect.gen(function* () {
+        const chat = yield* ChatCache
+        const identity = { message_id: "6f9619ff-8b86-4d11-b42d-00c04fc964ff" }
+        yield* chat.publish(draft("first"))
+        yield* chat.publish(draft("second"))
+        const again = yield* chat.publishAll(Array.from({ length: 120 }, () => draft("again", identity)))
+        yield* Effect.all(again)
+        for (const channel of [undefined, draft("").channel]) {
+          const shown = yield* chat.recent(2, channel)
+          assert.deepStrictEqual(
+            shown.map(({ message }) => message),
+            ["second", "again"],
+          )
+        }
+      }),
+      { rateLimit: unlimited },
+    )
+
+    test(
       "a message sent again without its time, which is then filled in anew, is the same message",
       Effect.gen(function* () {
         const chat = yield* ChatCache

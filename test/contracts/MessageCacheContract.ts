@@ -80,7 +80,7 @@ export const messageCacheContract = <R>(backend: CacheBackend<R>) => {
         const flushQueue = yield* FlushQueue
         const error = yield* Effect.flip(cache.append("public", [publication(1, "ann")]))
         expect(error).toMatchObject({ _tag: "CounterMissing", queue: "public" })
-        expect(yield* cache.recent).toEqual([])
+        expect(yield* cache.recent()).toEqual([])
         expect(yield* flushQueue.length("public")).toBe(0)
 
         yield* start("public")
@@ -110,10 +110,32 @@ export const messageCacheContract = <R>(backend: CacheBackend<R>) => {
           '{"cache_id":123456789012345,"data":{"number":1}}',
           '{"cache_id":123456789012346,"data":{"number":2}}',
         ]
-        expect(yield* texts(cache.recent)).toEqual(entries)
+        expect(yield* texts(cache.recent())).toEqual(entries)
         expect(yield* texts(flushQueue.head("public", everything))).toEqual(entries)
         expect(yield* flushQueue.lastCacheId("public")).toBe(123456789012346)
       }).pipe(Effect.provide(backend.ports())),
+    )
+
+    it.effect("reads no more of a recent cache than it is asked for: the newest", () =>
+      Effect.gen(function* () {
+        const cache = yield* MessageCache
+        yield* start("public")
+        yield* start("private")
+        const inChannel = publications(5, "ann").map((each) => ({ ...each, channel: "general" }))
+        yield* cache.append("public", inChannel)
+        yield* cache.append("private", publications(5, "ann", "bob"))
+        const reads = [
+          cache.recent,
+          (most?: number) => cache.recentOfChannel("general", most),
+          (most?: number) => cache.recentPrivate("bob", most),
+        ]
+        for (const read of reads) {
+          const all = yield* texts(read())
+          expect(all.length).toBe(4)
+          expect(yield* texts(read(3))).toEqual(all.slice(-3))
+          expect(yield* texts(read(9))).toEqual(all)
+        }
+      }).pipe(Effect.provide(backend.ports({ maxCacheSize: 4 }))),
     )
 
     it.effect("samples what it shows: the newest public entries, and some of several users", () =>
@@ -125,7 +147,7 @@ export const messageCacheContract = <R>(backend: CacheBackend<R>) => {
         yield* start("private")
         yield* cache.append("public", publications(5, "ann"))
         yield* cache.append("private", publications(2, "ann", "bob"))
-        expect(yield* texts(cache.sample("public", 2))).toEqual((yield* texts(cache.recent)).slice(-2))
+        expect(yield* texts(cache.sample("public", 2))).toEqual((yield* texts(cache.recent())).slice(-2))
         const sampled = yield* texts(cache.sample("private", 10))
         const shown = yield* texts(cache.recentPrivate("ann"))
         expect(sampled.toSorted()).toEqual([...shown, ...shown].toSorted())
@@ -181,7 +203,7 @@ export const messageCacheContract = <R>(backend: CacheBackend<R>) => {
           }
           expect(Math.max(...accepted.values())).toBeLessThanOrEqual(message_limit)
           expect(yield* texts(flushQueue.head(queue, everything))).toEqual(expected.queue)
-          expect(yield* texts(cache.recent)).toEqual(expected.recent.slice(-maxCacheSize))
+          expect(yield* texts(cache.recent())).toEqual(expected.recent.slice(-maxCacheSize))
           for (const userId of ["ann", "bob", "cleo"]) {
             expect(yield* texts(cache.recentPrivate(userId))).toEqual(
               (expected.recentPrivate.get(userId) ?? []).slice(-maxCacheSize),
@@ -288,7 +310,7 @@ export const messageCacheContract = <R>(backend: CacheBackend<R>) => {
         ])
         expect(yield* texts(cache.recentPrivate("bob"))).toEqual([entryText(1, '{"number":1}')])
         expect(yield* cache.recentPrivate("cleo")).toEqual([])
-        expect(yield* cache.recent).toEqual([])
+        expect(yield* cache.recent()).toEqual([])
       }).pipe(Effect.provide(backend.ports())),
     )
 
@@ -318,7 +340,7 @@ export const messageCacheContract = <R>(backend: CacheBackend<R>) => {
           expect(yield* cache.recentOfChannel("a:b")).toEqual([])
           yield* elapse("40 seconds")
           expect(yield* cache.recentOfChannel("a")).toEqual([])
-          expect((yield* cache.recent).length).toBe(3)
+          expect((yield* cache.recent()).length).toBe(3)
         }).pipe(Effect.provide(backend.ports({ maxCacheSize: 3, channelIdleTime: Duration.minutes(1) }))),
     )
 
@@ -372,7 +394,7 @@ export const messageCacheContract = <R>(backend: CacheBackend<R>) => {
         expect(yield* cache.clearAllPrivate).toBe(5)
         expect(yield* cache.clearAllPrivate).toBe(0)
         expect(yield* cache.recentPrivate("bob")).toEqual([])
-        expect((yield* cache.recent).length).toBe(2)
+        expect((yield* cache.recent()).length).toBe(2)
         expect(yield* flushQueue.length("public")).toBe(2)
         expect(yield* flushQueue.length("private")).toBe(3)
         const { outcomes } = yield* cache.append("private", [publication(4, "ann", "bob")])
@@ -420,7 +442,7 @@ export const messageCacheContract = <R>(backend: CacheBackend<R>) => {
         expect([...(yield* cache.deletedIds("public"))]).toEqual([])
         yield* cache.remove("public", one, ["nobody"])
         yield* cache.remove("public", one, [])
-        expect(yield* texts(cache.recent)).toEqual([
+        expect(yield* texts(cache.recent())).toEqual([
           entryText(2, message(two).payload),
           entryText(4, pretender.payload),
         ])

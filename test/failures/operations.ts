@@ -98,7 +98,7 @@ export const table: ReadonlyArray<Entry> = [
     observe: nothing(({ observe }) => Effect.sync(() => observe("public", 1, 1))),
   }),
   // Without PostgreSQL, what is cached has to do.
-  service(ChannelRecent, { entries: valkey(({ entries }) => entries("general", 10)) }),
+  service(ChannelRecent, { entries: valkey(({ entries }) => entries("general", 10, 10)) }),
   service(ChatCache, {
     publish: valkey(({ publish }) => publish(draft)),
     publishPrivate: valkey(({ publishPrivate }) => publishPrivate(privateDraft)),
@@ -163,7 +163,7 @@ export const table: ReadonlyArray<Entry> = [
   }),
   service(MessageCache, {
     append: valkey(({ append }) => append("public", [])),
-    recent: valkey(({ recent }) => recent),
+    recent: valkey(({ recent }) => recent()),
     recentOfChannel: valkey(({ recentOfChannel }) => recentOfChannel("general")),
     prependToChannel: valkey(({ prependToChannel }) => prependToChannel("empty", undefined, [])),
     recentPrivate: valkey(({ recentPrivate }) => recentPrivate("1")),
@@ -177,6 +177,7 @@ export const table: ReadonlyArray<Entry> = [
     transaction: postgres(({ transaction }) =>
       transaction(({ greatestCacheId }) => greatestCacheId("public")),
     ),
+    prepareInsert: nothing(({ prepareInsert }) => prepareInsert("public", [])),
     greatestCacheId: postgres(({ greatestCacheId }) => greatestCacheId("public")),
     history: postgres(({ history }) => history({ queue: "public" }, newest, 10, [])),
     quarantineEntries: postgres(({ quarantineEntries }) => quarantineEntries({ limit: 1 })),

@@ -40,10 +40,10 @@ const faulty = Layer.effectContext(
     return Context.make(Faults, faults).pipe(
       Context.add(MessageCache, {
         append: (queue, publications) => orFault(cache.append(queue, publications)),
-        recent: orFault(cache.recent),
-        recentOfChannel: (channel) => orFault(cache.recentOfChannel(channel)),
+        recent: (most) => orFault(cache.recent(most)),
+        recentOfChannel: (channel, most) => orFault(cache.recentOfChannel(channel, most)),
         prependToChannel: (channel, first, older) => orFault(cache.prependToChannel(channel, first, older)),
-        recentPrivate: (userId) => orFault(cache.recentPrivate(userId)),
+        recentPrivate: (userId, most) => orFault(cache.recentPrivate(userId, most)),
         deletedIds: (queue) => orFault(cache.deletedIds(queue)),
         remove: (queue, messageId, userIds) => orFault(cache.remove(queue, messageId, userIds)),
         sample: (queue, limit) => orFault(cache.sample(queue, limit)),

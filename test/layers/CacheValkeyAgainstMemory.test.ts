@@ -126,7 +126,7 @@ const observe = (ports: Context.Context<CachePorts>) =>
     const flushQueue = Context.get(ports, FlushQueue)
     const limit = { entries: 1000, bytes: 1_000_000 }
     return {
-      recent: (yield* cache.recent).map(textOf),
+      recent: (yield* cache.recent()).map(textOf),
       ann: (yield* cache.recentPrivate("ann")).map(textOf),
       bob: (yield* cache.recentPrivate("bob")).map(textOf),
       public: (yield* flushQueue.head("public", limit)).map(textOf),

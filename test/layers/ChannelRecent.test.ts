@@ -58,7 +58,7 @@ const readers = Effect.gen(function* () {
   const { entries } = yield* Effect.provide(ChannelRecent, yield* build)
   const other = yield* Effect.provide(ChannelRecent, yield* build)
   const numbers = (from: ChannelRecent["Type"], limit: number) =>
-    Effect.map(from.entries("general", limit), (found) =>
+    Effect.map(from.entries("general", limit, settings.maxCacheSize), (found) =>
       found.map((entry) => Number(Either.getOrThrow(decodeEntry("public", entry)).message_id.slice(-12))),
     )
   return {

@@ -1,6 +1,8 @@
 import { expect, layer } from "@effect/vitest"
 import { Effect, Either, Layer, Struct } from "effect"
 import * as fc from "fast-check"
+import { Client } from "pg"
+import { vi } from "vitest"
 import {
   type CachedMessage,
   PrivateMessageDraft,
@@ -276,6 +278,43 @@ layer(environment, { excludeTestServices: true })("PostgreSQL", (it) => {
       })
       yield* control("ALTER TABLE chat_messages DROP CONSTRAINT no_shouting")
     }),
+  )
+
+  it.effect("tells which row of several violates a constraint, whatever its text pretends", () =>
+    Effect.gen(function* () {
+      yield* control(
+        "ALTER TABLE chat_messages ADD CONSTRAINT no_shouting CHECK (message <> upper(message)) NOT VALID",
+      )
+      const messages = ["quiet", "(1, 00000000-0000-4000-8000-000000000000, LOUD", "quiet too"].map(
+        (message) => publicMessage(++given, { message }),
+      )
+      const error = yield* Effect.flip(insert("public", messages))
+      expect(error).toMatchObject({ _tag: "RowsRefused", suspect: messages[1]!.message_id })
+      yield* control("ALTER TABLE chat_messages DROP CONSTRAINT no_shouting")
+    }),
+  )
+
+  it.effect("takes three round trips for new messages, and looks at each only where one is stored", () =>
+    Effect.gen(function* () {
+      const sent: Array<string> = []
+      const send = Client.prototype.query as (this: Client, ...args: ReadonlyArray<unknown>) => unknown
+      const spy = vi.spyOn(Client.prototype, "query").mockImplementation(function (
+        this: Client,
+        ...args: Array<unknown>
+      ) {
+        sent.push(String(args[0]).trim())
+        return send.apply(this, args)
+      } as Client["query"])
+      yield* Effect.addFinalizer(() => Effect.sync(() => spy.mockRestore()))
+      const messages = [publicMessage(++given), publicMessage(++given)]
+      expect(yield* insert("public", messages)).toMatchObject({ inserted: 2 })
+      expect(sent.map((text) => /^[A-Z]+/.exec(text)?.[0])).toEqual(["START", "INSERT", "COMMIT"])
+      expect(sent[1]).not.toContain("ON CONFLICT")
+
+      const more = [publicMessage(++given), messages[0]!, publicMessage(++given)]
+      expect(yield* insert("public", more)).toEqual({ inserted: 2, conflicts: [], deleted: [] })
+      expect(sent.some((text) => text.startsWith("INSERT") && text.includes("ON CONFLICT"))).toBe(true)
+    }).pipe(Effect.scoped),
   )
 
   it.effect("passes over what is stored although a constraint that came later would refuse it now", () =>

@@ -53,7 +53,7 @@ it.scopedLive("bytes that are no UTF-8 are read as they are and can be acknowled
     yield* command(() => raw.rpush(`${prefix}recent_messages`, ...entries))
     const head = yield* flushQueue.head("public", everything)
     expect(head.map((entry) => Buffer.from(entry))).toEqual(entries)
-    expect((yield* cache.recent).map((entry) => Buffer.from(entry))).toEqual(entries)
+    expect((yield* cache.recent()).map((entry) => Buffer.from(entry))).toEqual(entries)
     expect(yield* flushQueue.acknowledge("public", head.slice(0, 2))).toBe(2)
     // The first two are gone already, so this is recognised entry by entry.
     expect(yield* flushQueue.acknowledge("public", head)).toBe(1)

@@ -79,6 +79,31 @@ describe("isolateRefused", () => {
   )
 
   it.prop(
+    "finds the bad rows with three insertions each where they are named, and whatever else is named",
+    [pattern.filter((pattern) => !isSuspicious(pattern)), fc.constantFrom("named", "wrongly named")],
+    ([pattern, naming]) => {
+      const { insert, insertions, stored } = table()
+      const named = (rows: ReadonlyArray<Row>, { reason }: RowsRefused) =>
+        rows.findIndex(({ id }) => `row ${id}` === reason)
+      const wrong = (rows: ReadonlyArray<Row>, refusal: RowsRefused) =>
+        (named(rows, refusal) + 1) % rows.length
+      const outcome = Effect.runSync(
+        isolateRefused("public", rowsOf(pattern), insert, naming === "named" ? named : wrong),
+      )
+      const bad = pattern.flatMap((isBad, id) => (isBad ? [id] : []))
+      assert.deepStrictEqual(
+        outcome.refused.map(({ row }) => row.id),
+        bad,
+      )
+      assert.deepStrictEqual(
+        idsOf(stored),
+        pattern.flatMap((isBad, id) => (isBad ? [] : [id])),
+      )
+      if (naming === "named") assert.isAtMost(insertions(), 1 + 3 * bad.length)
+    },
+  )
+
+  it.prop(
     "suspects the table when more than half is refused",
     [pattern.filter(isSuspicious), queueName],
     ([pattern, queue]) => {
@@ -124,6 +149,23 @@ describe("isolateRefused", () => {
       yield* isolateRefused("public", rowsOf([false, false, false]), insert)
       assert.strictEqual(insertions(), 1)
     }),
+  )
+
+  it.prop(
+    "finds the same where it begins with short groups",
+    [pattern.filter((pattern) => !isSuspicious(pattern)), fc.integer({ min: 1, max: 50 })],
+    ([pattern, longest]) => {
+      const { insert, stored } = table()
+      const { refused } = Effect.runSync(
+        isolateRefused("public", rowsOf(pattern), insert, undefined, longest),
+      )
+      const places = (isWanted: boolean) => pattern.flatMap((isBad, id) => (isBad === isWanted ? [id] : []))
+      assert.deepStrictEqual(
+        refused.map(({ row }) => row.id),
+        places(true),
+      )
+      assert.deepStrictEqual(idsOf(stored), places(false))
+    },
   )
 
   it.effect("a row that is refused only together with another is inserted", () =>

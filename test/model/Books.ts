@@ -157,7 +157,7 @@ export const observer = (servers: Servers): Effect.Effect<Observer> =>
           Effect.map(queue.head(name, everything), (entries) => entries.map(bytesOf)),
         ),
         counters: perQueue(queue.lastCacheId),
-        recent: Effect.map(cache.recent, (entries) => entries.map(bytesOf)),
+        recent: Effect.map(cache.recent(), (entries) => entries.map(bytesOf)),
         recentPrivate: Effect.all({ ann: recentOf("ann"), bob: recentOf("bob"), cyd: recentOf("cyd") }),
         limitInForce: limits.settings,
         rows: perQueue(servers.control.rows),

@@ -155,6 +155,7 @@ const disturbedStore = (
           Effect.tap(() => (disturbances.store === "reply lost" ? storeErrors["reply lost"] : Effect.void)),
         ),
       ),
+    prepareInsert: store.prepareInsert,
     greatestCacheId: (queue) => unlessAway(store.greatestCacheId(queue)),
     history: (...range) => unlessAway(store.history(...range)),
     quarantineEntries: (filter) => unlessAway(store.quarantineEntries(filter)),

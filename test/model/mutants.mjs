@@ -112,9 +112,9 @@ export const mutants = [
     edits: [
       {
         file: "src/layers/flushBatch.ts",
-        before: "      group.map((row) => row.message),\n    ),\n",
+        before: "    (group) => transaction.insert(queue, messagesOf(group)),\n",
         after:
-          '      group.map((row) => row.message),\n    ).pipe(Effect.catchTag("RowsRefused", () => Effect.succeed({ inserted: 0, conflicts: [] }))),\n',
+          '    (group) => transaction.insert(queue, messagesOf(group)).pipe(Effect.catchTag("RowsRefused", () => Effect.succeed({ inserted: 0, conflicts: [], deleted: [] }))),\n',
       },
     ],
   },
@@ -197,8 +197,8 @@ export const mutants = [
       },
       {
         file: "src/layers/isolateRefused.ts",
-        before: "pending.push(group.slice(middle), group.slice(0, middle))",
-        after: "pending.push(group.slice(middle + 1), group.slice(0, middle))",
+        before: "? [group.slice(0, middle), group.slice(middle)]",
+        after: "? [group.slice(0, middle), group.slice(middle + 1)]",
       },
     ],
   },
@@ -304,8 +304,8 @@ export const mutants = [
     edits: [
       {
         file: "src/layers/MessageStorePostgres.ts",
-        before: "    yield* postgres.query(MessageRows.lockAgainstDeletion(queue))\n",
-        after: "",
+        before: ".attempt(batch.insertNew, [MessageRows.lockAgainstDeletion(queue)])",
+        after: ".attempt(batch.insertNew)",
       },
     ],
   },

@@ -56,7 +56,13 @@ export interface Failure {
   readonly reason: string
   /** `null` when the server did not answer. */
   readonly sqlstate: string | null
+  /** The `message_id` of the row that violates a constraint, if it is one of a table of messages. */
+  readonly suspect?: string | undefined
 }
+
+/** Such as `Failing row contains (7, 018f…, …`, in whatever language. What users wrote comes after that. */
+const suspectIn = (error: DatabaseError): string | undefined =>
+  /^[^(]*\(\d+, ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}), /.exec(error.detail ?? "")?.[1]
 
 export const failureOf = (error: unknown): Failure => {
   const server = serverError(error)
@@ -65,7 +71,7 @@ export const failureOf = (error: unknown): Failure => {
         reason: tlsProblem(error, "sslrootcert=<file> in DATABASE_URL") ?? clientReason(error),
         sqlstate: null,
       }
-    : { reason: serverReason(server.code, server), sqlstate: server.code }
+    : { reason: serverReason(server.code, server), sqlstate: server.code, suspect: suspectIn(server) }
 }
 
 export const isData = ({ sqlstate }: Failure): boolean => faultOf(sqlstate ?? undefined) === "data"

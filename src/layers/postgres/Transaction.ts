@@ -31,22 +31,37 @@ const setSavepoint = sql.unsafe`SAVEPOINT attempt`
 const releaseSavepoint = sql.unsafe`RELEASE SAVEPOINT attempt`
 const rollbackToSavepoint = sql.unsafe`ROLLBACK TO SAVEPOINT attempt; RELEASE SAVEPOINT attempt`
 
+/** Statements without values, which PostgreSQL takes in one text and so in one round trip. */
+const together = (statements: ReadonlyArray<QuerySqlToken>): QuerySqlToken =>
+  sql.unsafe`${sql.join(statements, sql.fragment`; `)}`
+
 interface OpenTransaction extends PostgresTransaction {
   readonly commit: Effect.Effect<void, StoreError>
 }
 
 const open = (
   operation: string,
+  beginning: QuerySqlToken,
   lease: Lease.Lease,
   run: (statement: QuerySqlToken) => Promise<QueryResult<unknown>>,
 ): OpenTransaction => {
   const turns = Effect.unsafeMakeSemaphore(1)
+  let isBegun = false
+  let isSavepointSet = false
   // PostgreSQL answers COMMIT with a silent ROLLBACK once a statement has failed, and slonik passes that off as success.
   let spoiled: StoreError | undefined
 
+  /** The beginning goes with the first statement, in one text where that has no values. */
+  const runBegun = (statement: QuerySqlToken): Promise<QueryResult<unknown>> => {
+    if (isBegun) return run(statement)
+    isBegun = true
+    return statement.values.length === 0
+      ? run(together([beginning, statement]))
+      : run(beginning).then(() => run(statement))
+  }
   const send = (statement: QuerySqlToken): Effect.Effect<QueryResult<unknown>, Failure> =>
     Effect.tryPromise({
-      try: () => run(statement),
+      try: () => runBegun(statement),
       // What broke the connection says more than that it is closed.
       catch: (error) => failureOf(lease.broken() ?? error),
     })
@@ -70,17 +85,21 @@ const open = (
 
   const query = (statement: QuerySqlToken) => inTurn(orSpoil(send(statement)))
 
-  const attempt = (statement: QuerySqlToken) =>
+  const attempt = (statement: QuerySqlToken, before: ReadonlyArray<QuerySqlToken> = []) =>
     inTurn(
       Effect.gen(function* () {
-        yield* orSpoil(send(setSavepoint))
+        yield* orSpoil(
+          send(together([...before, ...(isSavepointSet ? [releaseSavepoint] : []), setSavepoint])),
+        )
+        isSavepointSet = true
         const result = yield* Effect.either(send(statement))
         if (result._tag === "Left") {
           if (!isData(result.left)) return yield* orSpoil(Effect.fail(result.left))
           yield* orSpoil(send(rollbackToSavepoint))
+          isSavepointSet = false
           return yield* rowsRefused(result.left)
         }
-        yield* orSpoil(send(releaseSavepoint))
+        // It is released by the next attempt, or by COMMIT.
         return result.right
       }),
     )
@@ -126,8 +145,9 @@ export const run = <A, E>(
           try: () => lease.connection,
           catch: (error) => storeError(operation, failureOf(error)),
         })
-        const transaction = open(operation, lease, (statement) => connection.query(statement))
-        yield* transaction.query(begin(timeouts))
+        const transaction = open(operation, begin(timeouts), lease, (statement) =>
+          connection.query(statement),
+        )
         const result = yield* body(transaction)
         yield* transaction.commit
         return result
