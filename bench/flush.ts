@@ -36,12 +36,16 @@ export const make: MakeQuestion = (options) =>
     const postgres = yield* connections.postgres
     const allGood = makeMessages(options.messages ?? messagesByDefault, options)
 
+    /** Somewhere else in each block, so that no size of batch or group suits it. */
+    const placeOfBad = (block: number, length: number) =>
+      (block * 617 + 308) % Math.min(length, allGood.length)
+
     const enter = Effect.fnUntraced(function* (entrant: FlushContestant, index: number) {
       const { name, baseline, batchSize, oneBadOf, ignoresQueue, open } = entrant
       const keyPrefix = `bench:flush:${index}:`
       const keys = Keys.make(keyPrefix)
       const isBad = (at: number) =>
-        oneBadOf !== undefined && at % oneBadOf === Math.floor(Math.min(oneBadOf, allGood.length) / 2)
+        oneBadOf !== undefined && at % oneBadOf === placeOfBad(Math.floor(at / oneBadOf), oneBadOf)
       const messages = allGood.map((message, at) => (isBad(at) ? tables.spoil(message) : message))
       const entries = ignoresQueue === true ? [] : entriesOf(messages)
       return {

@@ -1,4 +1,4 @@
-import { Duration, Effect } from "effect"
+import { Duration, Effect, Fiber } from "effect"
 import { entryKey } from "../domain/Entry.ts"
 import type { FlushTrigger } from "../domain/Event.ts"
 import { flushDecider } from "../domain/Flush.ts"
@@ -112,15 +112,15 @@ export const make = Effect.gen(function* () {
   /** Whether PostgreSQL has refused rows of the batch before. */
   const hasRefused: Record<QueueName, boolean> = { public: false, private: false }
 
+  /** What Valkey is asked meanwhile ends by its own deadline, also where PostgreSQL fails before. */
   const persist = (queue: QueueName, trigger: FlushTrigger, limit: ReadLimit) =>
     store.transaction(
       Effect.fnUntraced(function* (transaction) {
         const elapsed = yield* stopWatch
         yield* transaction.lockQueue(queue)
-        const [greatestBefore, batch] = yield* Effect.all(
-          [transaction.greatestCacheId(queue), readAhead.next(queue, limit)],
-          { concurrency: "unbounded" },
-        )
+        const reading = yield* Effect.fork(readAhead.next(queue, limit))
+        const greatestBefore = yield* transaction.greatestCacheId(queue)
+        const batch = yield* Fiber.join(reading)
         const { entries, rows, bad: undecodable } = batch
         if (entries.length === 0) {
           return { entries, result: emptyBatch, deleted: [], counterIsBehind: false }
@@ -129,13 +129,14 @@ export const make = Effect.gen(function* () {
         const ids = rows.map(({ message }) => message.cache_id)
         const isNew = ids.every((id) => id > greatestBefore && id <= highestCountedCacheId)
         const pending = isNew ? rows : yield* withoutQuarantined(queue, rows, transaction)
-        const [inserted, lastGiven] = yield* Effect.all(
-          [
-            insertRows(queue, pending, transaction, hasRefused[queue] ? cautiousGroup : undefined),
-            flushQueue.lastCacheId(queue),
-          ],
-          { concurrency: "unbounded" },
+        const counting = yield* Effect.fork(flushQueue.lastCacheId(queue))
+        const inserted = yield* insertRows(
+          queue,
+          pending,
+          transaction,
+          hasRefused[queue] ? cautiousGroup : undefined,
         )
+        const lastGiven = yield* Fiber.join(counting)
         hasRefused[queue] = inserted.hasRefused
         const bad = [...undecodable, ...inserted.bad]
         const quarantineIds = yield* transaction.quarantine(queue, bad)
