@@ -18,9 +18,9 @@ export const contestant: LimiterContestant = {
       publisher.open({ keyPrefix, rateLimit: { message_limit: 1, window_seconds: 86_400 } }),
       ({ publish }) => ({
         keyOf: Keys.make(keyPrefix).rateLimit,
-        run: inFlight(callers, drafts, (draft) => Effect.either(publish("public", draft))).pipe(
-          Effect.map((outcomes) => outcomes.filter(isRefused).length),
-        ),
+        run: inFlight(callers, drafts, (draft) =>
+          Effect.map(Effect.either(publish("public", draft)), isRefused),
+        ).pipe(Effect.map((refused) => refused.filter(Boolean).length)),
       }),
     ),
 }
