@@ -55,6 +55,7 @@ export const observe = Effect.map(ofServers, ({ valkey, postgresql, settings }) 
       cores: os.availableParallelism(),
       processor: os.cpus()[0]?.model.trim() ?? "unknown",
       memoryGiB: Math.round(os.totalmem() / 2 ** 30),
+      // What follows the number names whose build it is, and nothing that matters to a figure.
       system: `${os.type()} ${os.release().replace(/-.*/, "")} ${os.arch()}`,
       loadAverageBefore,
       loadAverageAfter: loadAverage(),
