@@ -2,18 +2,17 @@ import { Effect } from "effect"
 import type { Redis } from "iovalkey"
 import type { PublicMessageDraft } from "../src/domain/Message.ts"
 import * as SettingsConfig from "../src/layers/SettingsConfig.ts"
-import * as Keys from "../src/layers/valkey/Keys.ts"
 import * as bullmq from "./publish/bullmq.ts"
 import * as evalshaPerMessage from "./publish/evalshaPerMessage.ts"
-import { findOtherProblem, findProblem } from "./publish/findProblem.ts"
+import { findOtherProblem } from "./publish/findProblem.ts"
 import * as prebuiltCalls from "./publish/prebuiltCalls.ts"
 import * as publish from "./publish/publish.ts"
 import * as publishAll from "./publish/publishAll.ts"
 import type { OtherPublishContestant, PublishContestant } from "./publish/PublishContestant.ts"
 import * as streams from "./publish/streams.ts"
+import * as PublishTarget from "./publish/target.ts"
 import { check } from "./support/check.ts"
 import * as connections from "./support/connections.ts"
-import { readList } from "./support/lists.ts"
 import { makeDrafts, payloadBytes } from "./support/messages.ts"
 import type { Contestant, MakeQuestion } from "./support/Question.ts"
 
@@ -40,32 +39,17 @@ interface Given {
 const enter = ({ client, drafts, callers }: Given) =>
   Effect.fnUntraced(function* ({ name, baseline, open }: PublishContestant, index: number) {
     const keyPrefix = `bench:publish:${index}:`
-    const keys = Keys.make(keyPrefix)
+    const target = yield* PublishTarget.make(client, keyPrefix, maxCacheSize)
     const { run } = yield* open({ keyPrefix, drafts, callers, maxCacheSize })
     let cacheIds: ReadonlyArray<number> = []
     return {
       name,
       baseline,
-      prepare: Effect.promise(async () => {
-        await client.del(keys.flushQueue.public, keys.recent)
-        // A counter that is there is left alone: one that went back would be raised again in the middle of a run.
-        await client.set(keys.counter.public, 0, "NX")
-      }).pipe(Effect.zipRight(connections.rewriteAppendOnlyFile(client))),
+      prepare: target.prepare,
       run: Effect.map(run, (ids) => {
         cacheIds = ids
       }),
-      check: check(async () =>
-        findProblem({
-          drafts,
-          cacheIds,
-          queue: await readList(client, keys.flushQueue.public),
-          recent: await readList(client, keys.recent),
-          maxCacheSize,
-        }),
-      ).pipe(
-        // Nobody else is to work beside a list of this length.
-        Effect.zipLeft(Effect.promise(() => client.del(keys.flushQueue.public, keys.recent))),
-      ),
+      check: target.check(() => ({ drafts, cacheIds })),
     } satisfies Contestant
   })
 
