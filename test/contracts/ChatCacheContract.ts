@@ -376,6 +376,9 @@ export const suite = <E>(
         if (limited._tag === "RateLimited") {
           assert.isAbove(limited.retry_after_ms, 0)
           assert.isAtMost(limited.retry_after_ms, 60_000)
+          // Noting where it was made would cost more than all the rest of a message.
+          assert.notInclude(limited.stack ?? "", "\n    at ")
+          assert.include(new Error("as before").stack, "\n    at ")
         }
         yield* chat.publish(draft("of another user", { owner_id: "2" }))
         yield* chat.updateRateLimitSettings(10, 30)
