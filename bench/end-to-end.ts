@@ -23,7 +23,7 @@ const contestants: ReadonlyArray<EndToEndContestant> = [
   chatCache.contestant,
 ]
 
-const messagesByDefault = 40_000
+const messagesByDefault = 100_000
 const callersByDefault = 512
 const maximumBacklog = 10_000
 const socketsByDefault = 2

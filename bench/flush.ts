@@ -26,7 +26,7 @@ const contestantsOver = (sockets: number): ReadonlyArray<FlushContestant> => [
   flusher.contestant(smallBatchSize),
 ]
 
-const messagesByDefault = 40_000
+const messagesByDefault = 100_000
 
 /** How many rows per second leave the queue for PostgreSQL. */
 export const make: MakeQuestion = (options) =>
@@ -39,18 +39,22 @@ export const make: MakeQuestion = (options) =>
     /** Somewhere else in each block, so that no size of batch or group suits it. */
     const placeOfBad = (block: number, length: number) =>
       (block * 617 + 308) % Math.min(length, allGood.length)
+    const contestants = contestantsOver(options.sockets ?? 1)
 
     const enter = Effect.fnUntraced(function* (entrant: FlushContestant, index: number) {
-      const { name, baseline, batchSize, oneBadOf, ignoresQueue, open } = entrant
+      const { name, baseline, batchSize, oneOf = 1, oneBadOf, ignoresQueue, open } = entrant
       const keyPrefix = `bench:flush:${index}:`
       const keys = Keys.make(keyPrefix)
       const isBad = (at: number) =>
         oneBadOf !== undefined && at % oneBadOf === placeOfBad(Math.floor(at / oneBadOf), oneBadOf)
-      const messages = allGood.map((message, at) => (isBad(at) ? tables.spoil(message) : message))
+      const messages = allGood
+        .slice(0, Math.ceil(allGood.length / oneOf))
+        .map((message, at) => (isBad(at) ? tables.spoil(message) : message))
       const entries = ignoresQueue === true ? [] : entriesOf(messages)
       return {
         name,
         baseline,
+        amount: messages.length,
         prepare: Effect.promise(async () => {
           await tables.empty(postgres)
           if (oneBadOf !== undefined) await tables.refuseBadTexts(postgres)
@@ -80,10 +84,13 @@ export const make: MakeQuestion = (options) =>
       amount: allGood.length,
       conditions: [
         `a backlog of ${allGood.length} public messages in each run`,
+        ...contestants.flatMap(({ name, oneOf }) =>
+          oneOf === undefined ? [] : [`one of ${oneOf} of them for ${name}`],
+        ),
         "one connection unless said",
       ],
       doesNotShow:
         "Publishing at the same time; a table that is large already; a PostgreSQL on another machine, where one statement per row costs a round trip through the network each; several daemons. The plain way validates nothing, keeps no journal and has no quarantine: dying between COMMIT and LTRIM, or at a bad row, it would fail on that batch for ever. COPY reads no queue and would fail as a whole at a duplicate.",
-      contestants: yield* Effect.forEach(contestantsOver(options.sockets ?? 1), enter),
+      contestants: yield* Effect.forEach(contestants, enter),
     }
   })

@@ -5,14 +5,17 @@ import type { EndToEndWorkload } from "./EndToEndContestant.ts"
 
 const lookEvery = "5 millis"
 
-/** Lets callers pass while the queue is not longer than it may be. Looks at it from time to time, as the callers need not. */
+/**
+ * Lets callers pass while the queue is not longer than it may be. Looks at it from time to time, as the callers need not,
+ * and costs those nothing who need not wait.
+ */
 const gate = (length: Effect.Effect<number>, maximum: number) =>
   Effect.suspend(() => {
     let open = true
     let waiting: Array<() => void> = []
-    const pass = Effect.suspend(() =>
-      open ? Effect.void : Effect.async<void>((resume) => void waiting.push(() => resume(Effect.void))),
-    )
+    const opened = Effect.async<void>((resume) => void waiting.push(() => resume(Effect.void)))
+    const pass = <A>(call: Effect.Effect<A>): Effect.Effect<A> =>
+      open ? call : Effect.zipRight(opened, call)
     return length.pipe(
       Effect.map((now) => {
         open = now <= maximum
@@ -45,7 +48,7 @@ export const publishAndStore = <Item = PublicMessageDraft>(
   Effect.gen(function* () {
     let ended = false
     const pass = yield* gate(length, maximumBacklog)
-    const publishing = inFlight(callers, items, (item) => Effect.zipRight(pass, publish(item))).pipe(
+    const publishing = inFlight(callers, items, (item) => pass(publish(item))).pipe(
       Effect.map(() => {
         ended = true
       }),

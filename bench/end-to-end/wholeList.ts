@@ -69,6 +69,7 @@ export const name = "LRANGE all, INSERT per row, LTRIM"
 /** The baseline: the same without the loss. */
 export const contestant: EndToEndContestant = {
   name,
+  oneOf: 4,
   open: open((client, queue, read) => client.ltrim(queue, read, -1)),
 }
 
@@ -76,6 +77,7 @@ export const contestant: EndToEndContestant = {
 export const original: EndToEndContestant = {
   name: "LRANGE all, INSERT per row, DEL (the original)",
   baseline: name,
+  oneOf: 4,
   loses: true,
   open: open((client, queue) => client.del(queue)),
 }

@@ -16,6 +16,8 @@ export interface FlushContestant {
   readonly name: string
   readonly baseline?: string
   readonly batchSize: number
+  /** One message of how many is queued, where the rate is much lower. */
+  readonly oneOf?: number
   /** One message of how many PostgreSQL refuses; none without. */
   readonly oneBadOf?: number
   /** Has the messages at hand and leaves the queue alone. */

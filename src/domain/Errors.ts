@@ -116,8 +116,8 @@ export class StoreMisconfigured extends Schema.TaggedError<StoreMisconfigured>()
 export class RowsRefused extends Schema.TaggedError<RowsRefused>()("RowsRefused", {
   reason: Schema.String,
   sqlstate: Schema.NullOr(Schema.String),
-  /** The `message_id` of the row that PostgreSQL named, where it named one. A hint: nothing may rest on it. */
-  suspect: Schema.optional(Schema.String),
+  /** Index of the row that PostgreSQL was at, where it said so. A hint: nothing may rest on it. */
+  suspect: Schema.optional(Schema.Number),
 }) {
   override get message(): string {
     return `PostgreSQL refuses the data (SQLSTATE ${this.sqlstate ?? "unknown"}).`

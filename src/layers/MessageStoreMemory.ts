@@ -79,7 +79,8 @@ const storeTransaction = (
   const quarantineOf = (queue: QueueName) =>
     [...tables.quarantine.values(), ...changes.quarantine.values()].filter((entry) => entry.queue === queue)
   return {
-    lockQueue: (queue) => take(queue),
+    lockQueue: (queue) =>
+      Effect.map(take(queue), () => greatest([...messagesOf(queue).values(), ...quarantineOf(queue)])),
 
     insert: Effect.fnUntraced(function* (queue: QueueName, messages: ReadonlyArray<CachedMessage>) {
       yield* take(`messages ${queue}`)
@@ -168,9 +169,6 @@ const storeTransaction = (
         })
       }
     }),
-
-    greatestCacheId: (queue) =>
-      Effect.sync(() => greatest([...messagesOf(queue).values(), ...quarantineOf(queue)])),
   }
 }
 

@@ -58,11 +58,11 @@ const nonePassedOver: Omit<InsertReport, "inserted"> = { conflicts: [], deleted:
  * again, when its batch comes again. Only where there is one message is it known which was refused.
  */
 const passOverStored =
-  (postgres: PostgresTransaction, messages: ReadonlyArray<CachedMessage>, compare: QuerySqlToken) =>
+  (postgres: PostgresTransaction, queue: QueueName, messages: ReadonlyArray<CachedMessage>) =>
   (refusal: RowsRefused) =>
     messages.length > 1
       ? refusal
-      : postgres.attempt<ComparedRow>(compare).pipe(
+      : postgres.attempt<ComparedRow>(MessageRows.compare(queue, messages)).pipe(
           Effect.catchTag("RowsRefused", () => refusal),
           Effect.filterOrFail(
             ({ rows }) => !rows.some((row) => row.is_missing),
@@ -74,29 +74,59 @@ const passOverStored =
 /** A unique value is there already: nearly always a `message_id`. */
 const uniqueViolation = "23505"
 
-/** Messages are nearly always new. Where one is not, they are inserted again, with a look at each. */
-const insertRows = (postgres: PostgresTransaction, queue: QueueName, batch: MessageRows.Batch) =>
-  postgres.attempt(batch.insertNew, [MessageRows.lockAgainstDeletion(queue)]).pipe(
-    Effect.catchIf(
-      (error) => error._tag === "RowsRefused" && error.sqlstate === uniqueViolation,
-      () => postgres.attempt(batch.insert),
-    ),
-  )
+/** The COPY of these very messages, where it was prepared. */
+type Prepared = WeakMap<ReadonlyArray<CachedMessage>, QuerySqlToken>
 
-type Batches = WeakMap<ReadonlyArray<CachedMessage>, MessageRows.Batch>
+const insert = (postgres: PostgresTransaction, prepared: Prepared) => {
+  const found = new Map<QueueName, MessageRows.Circumstances>()
 
-const insert = (postgres: PostgresTransaction, prepared: Batches) =>
-  Effect.fn("MessageStore.insert")(function* (queue: QueueName, messages: ReadonlyArray<CachedMessage>) {
+  /** Once for the whole transaction: while it holds the lock, nothing of what is found changes. */
+  const lock = Effect.fnUntraced(function* (queue: QueueName) {
+    const known = found.get(queue)
+    if (known !== undefined) return known
+    const { rows } = yield* postgres.query<MessageRows.Circumstances>(MessageRows.lockAgainstDeletion(queue))
+    found.set(queue, rows[0]!)
+    return rows[0]!
+  })
+
+  /** COPY passes over nothing. */
+  const mayCopy = Effect.fnUntraced(function* (queue: QueueName, messages: ReadonlyArray<CachedMessage>) {
+    const { has_deletions, has_row_security } = yield* lock(queue)
+    if (has_row_security || !has_deletions) return !has_row_security
+    const { rows } = yield* postgres.query<{ readonly is_deleted: boolean }>(
+      MessageRows.isAnyDeleted(queue, messages),
+    )
+    return !rows[0]!.is_deleted
+  })
+
+  /** Messages are nearly always new, and copied. Where one is not, they are inserted with a look at each. */
+  const insertRows = Effect.fnUntraced(function* (queue: QueueName, messages: ReadonlyArray<CachedMessage>) {
+    const inserting = Effect.suspend(() => postgres.attempt(MessageRows.insert(queue, messages)))
+    if (!(yield* mayCopy(queue, messages))) return yield* inserting
+    return yield* postgres.attempt(prepared.get(messages) ?? MessageRows.copy(queue, messages)).pipe(
+      Effect.catchIf(
+        (error) => error._tag === "RowsRefused" && error.sqlstate === uniqueViolation,
+        () => inserting,
+      ),
+    )
+  })
+
+  return Effect.fn("MessageStore.insert")(function* (
+    queue: QueueName,
+    messages: ReadonlyArray<CachedMessage>,
+  ) {
     if (messages.length === 0) return { inserted: 0, ...nonePassedOver } satisfies InsertReport
-    const batch = prepared.get(messages) ?? MessageRows.batch(queue, messages)
-    const { rowCount: inserted } = yield* insertRows(postgres, queue, batch).pipe(
-      Effect.catchTag("RowsRefused", passOverStored(postgres, messages, batch.compare)),
+    const { rowCount: inserted } = yield* insertRows(queue, messages).pipe(
+      Effect.catchTag("RowsRefused", passOverStored(postgres, queue, messages)),
     )
     const passedOver = messages.length - inserted
-    const found =
-      passedOver === 0 ? nonePassedOver : yield* findPassedOver(postgres, batch.compare, passedOver)
-    return { inserted, ...found } satisfies InsertReport
+    const others =
+      passedOver === 0
+        ? nonePassedOver
+        : yield* findPassedOver(postgres, MessageRows.compare(queue, messages), passedOver)
+    return { inserted, ...others } satisfies InsertReport
   })
+}
 
 const oneEntry = Effect.fnUntraced(function* <E>(
   id: number,
@@ -108,8 +138,14 @@ const oneEntry = Effect.fnUntraced(function* <E>(
   return QuarantineRows.entryOf(row)
 })
 
-const storeTransaction = (postgres: PostgresTransaction, prepared: Batches): StoreTransaction => ({
-  lockQueue: (queue) => Effect.asVoid(postgres.query(MessageRows.lock(queue))),
+const storeTransaction = (postgres: PostgresTransaction, prepared: Prepared): StoreTransaction => ({
+  lockQueue: (queue) =>
+    Effect.map(
+      postgres.query<{ readonly greatest: number }>(
+        sql.unsafe`${MessageRows.lock(queue)}; ${greatestCacheId(queue)}`,
+      ),
+      ({ rows }) => rows[0]!.greatest,
+    ),
 
   insert: insert(postgres, prepared),
 
@@ -151,7 +187,7 @@ const storeTransaction = (postgres: PostgresTransaction, prepared: Batches): Sto
   ) {
     if (messages.length === 0) return []
     const { rows } = yield* postgres.query<{ readonly ordinal: number; readonly message_id: string }>(
-      MessageRows.batch(queue, messages).twins(sameCacheId),
+      MessageRows.twins(queue, messages, sameCacheId),
     )
     const twins = new Map(rows.map(({ ordinal, message_id }) => [ordinal - 1, message_id]))
     return messages.map((_message, index) => twins.get(index))
@@ -174,17 +210,11 @@ const storeTransaction = (postgres: PostgresTransaction, prepared: Batches): Sto
 
   journal: (events: ReadonlyArray<Event>) =>
     events.length === 0 ? Effect.void : Effect.asVoid(postgres.query(EventRows.insert(events))),
-
-  greatestCacheId: (queue) =>
-    Effect.map(
-      postgres.query<{ readonly greatest: number }>(greatestCacheId(queue)),
-      ({ rows }) => rows[0]!.greatest,
-    ),
 })
 
 const make = Effect.gen(function* () {
   const postgres = yield* Postgres
-  const prepared: Batches = new WeakMap()
+  const prepared: Prepared = new WeakMap()
   return MessageStore.of({
     transaction: Effect.fn("MessageStore.transaction")((body) =>
       postgres.transaction("MessageStore.transaction", (transaction) =>
@@ -194,7 +224,7 @@ const make = Effect.gen(function* () {
 
     prepareInsert: (queue, messages) =>
       Effect.sync(() => {
-        if (messages.length > 0) prepared.set(messages, MessageRows.batch(queue, messages))
+        if (messages.length > 0) prepared.set(messages, MessageRows.copy(queue, messages))
       }),
 
     greatestCacheId: Effect.fn("MessageStore.greatestCacheId")(function* (queue: QueueName) {

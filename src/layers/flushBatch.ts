@@ -54,7 +54,6 @@ export const insertRows = Effect.fnUntraced(function* (
     queue,
     rows,
     (group) => transaction.insert(queue, messagesOf(group)),
-    (group, { suspect }) => group.findIndex(({ message }) => message.message_id === suspect),
     longestGroup,
   )
   const bad: Array<NewQuarantineEntry> = []
@@ -117,10 +116,8 @@ export const make = Effect.gen(function* () {
     store.transaction(
       Effect.fnUntraced(function* (transaction) {
         const elapsed = yield* stopWatch
-        yield* transaction.lockQueue(queue)
-        const reading = yield* Effect.fork(readAhead.next(queue, limit))
-        const greatestBefore = yield* transaction.greatestCacheId(queue)
-        const batch = yield* Fiber.join(reading)
+        const greatestBefore = yield* transaction.lockQueue(queue)
+        const batch = yield* readAhead.next(queue, limit)
         const { entries, rows, bad: undecodable } = batch
         if (entries.length === 0) {
           return { entries, result: emptyBatch, deleted: [], counterIsBehind: false }

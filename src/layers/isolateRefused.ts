@@ -10,11 +10,14 @@ export interface RefusedRow<Row> {
 /** Below this many rows, bad luck alone could refuse more than half. */
 const suspicionFrom = 20
 
-/** In their order, so that the first is the next. */
-const partsOf = <Row>(group: ReadonlyArray<Row>, suspect: number): ReadonlyArray<ReadonlyArray<Row>> => {
+/** In their order, so that the first is the next. The suspect is tried alone, whether it is bad or not. */
+const partsOf = <Row>(
+  group: ReadonlyArray<Row>,
+  { suspect }: RowsRefused,
+): ReadonlyArray<ReadonlyArray<Row>> => {
   const middle = group.length >>> 1
   const parts =
-    suspect === -1
+    suspect === undefined || group[suspect] === undefined
       ? [group.slice(0, middle), group.slice(middle)]
       : [group.slice(0, suspect), group.slice(suspect, suspect + 1), group.slice(suspect + 1)]
   return parts.filter((part) => part.length > 0)
@@ -27,7 +30,6 @@ const partsOf = <Row>(group: ReadonlyArray<Row>, suspect: number): ReadonlyArray
  * When more than half of the rows are refused it stops with `SchemaSuspected`: then it is the table that changed.
  *
  * @param insert adds all of the rows or, with `RowsRefused`, none of them
- * @param findSuspect the index of the row that the refusal names, -1 for none: it is tried alone, whether it is bad or not
  * @param longestGroup the most rows of the first groups. A refusal costs PostgreSQL what it has done of the group, so
  *   that where one is to be expected, short groups are cheaper; otherwise one group is.
  * @returns the reports of the insertions that succeeded, and the rows that were refused alone
@@ -36,7 +38,6 @@ export const isolateRefused = Effect.fnUntraced(function* <Row, Report, E>(
   queue: QueueName,
   rows: ReadonlyArray<Row>,
   insert: (rows: ReadonlyArray<Row>) => Effect.Effect<Report, RowsRefused | E>,
-  findSuspect: (rows: ReadonlyArray<Row>, refusal: RowsRefused) => number = () => -1,
   longestGroup = Number.POSITIVE_INFINITY,
 ) {
   const reports: Array<{ readonly rows: ReadonlyArray<Row>; readonly report: Report }> = []
@@ -57,7 +58,7 @@ export const isolateRefused = Effect.fnUntraced(function* <Row, Report, E>(
     const error = result.left
     if (!(error instanceof RowsRefused)) return yield* Effect.fail(error as E)
     if (group.length > 1) {
-      pending.push(...partsOf(group, findSuspect(group, error)).toReversed())
+      pending.push(...partsOf(group, error).toReversed())
       continue
     }
     refused.push({ row: group[0]!, error })

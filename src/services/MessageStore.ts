@@ -26,8 +26,10 @@ export interface StoreTransaction {
   /**
    * Waits (at most a second, then `StoreUnavailable`) until no other transaction holds the queue's lock, and holds it
    * until the end. It keeps batches of several daemons in order; no safety rests on it.
+   *
+   * @returns the greatest `cache_id` stored or quarantined by then of those that counters give, 0 when there is none
    */
-  readonly lockQueue: (queue: QueueName) => Effect.Effect<void, StoreError>
+  readonly lockQueue: (queue: QueueName) => Effect.Effect<number, StoreError>
 
   /**
    * Adds the messages that are not stored yet, in one statement. A message that is already stored with the same
@@ -85,9 +87,6 @@ export interface StoreTransaction {
 
   /** Appends events to the journal, in order. Other writers of the journal wait until this transaction ends. */
   readonly journal: (events: ReadonlyArray<Event>) => Effect.Effect<void, StoreError>
-
-  /** The greatest `cache_id` stored or quarantined of those that counters give, 0 when there is none. */
-  readonly greatestCacheId: (queue: QueueName) => Effect.Effect<number, StoreError>
 }
 
 /** Which entries of the quarantine to list: the open ones of both queues unless it says otherwise. */

@@ -13,12 +13,9 @@ export interface PostgresTransaction {
 
   /**
    * Runs the statement under a savepoint: with `RowsRefused`, the transaction goes on as if it had not been run.
-   *
-   * @param before statements without values that come before the savepoint, in the same round trip
    */
   readonly attempt: <Row>(
     statement: QuerySqlToken,
-    before?: ReadonlyArray<QuerySqlToken>,
   ) => Effect.Effect<QueryResult<Row>, RowsRefused | StoreError>
 }
 

@@ -626,10 +626,10 @@ const greatestCacheIds = <R>(backend: StoreBackend<R>) => {
           expect(yield* greatest).toEqual([0, 0])
           const inside = yield* transact(
             Effect.fnUntraced(function* (transaction) {
-              const before = yield* transaction.greatestCacheId("public")
+              const before = yield* transaction.lockQueue("public")
               yield* transaction.insert("public", [publicMessage(7), publicMessage(3)])
               yield* transaction.quarantine("public", [entry("x", { cacheId: 50 })])
-              return [before, yield* transaction.greatestCacheId("public")]
+              return [before, yield* transaction.lockQueue("public")]
             }),
           )
           // A quarantined message is none that is stored, but its id has been given.

@@ -20,6 +20,7 @@ const bad = 1
 /** What is where when the daemon has died in its first batch, of which one entry cannot be stored. */
 const points: ReadonlyArray<readonly [string, FaultPoint, Accounts.Places]> = [
   ["after reading", "afterReading", { stored: 0, quarantined: 0, queued: good + bad }],
+  ["while its rows are copied", "whileCopying", { stored: 0, quarantined: 0, queued: good + bad }],
   [
     "between the rows and the quarantine",
     "betweenInserts",

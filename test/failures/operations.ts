@@ -174,9 +174,7 @@ export const table: ReadonlyArray<Entry> = [
     clearAllPrivate: valkey(({ clearAllPrivate }) => clearAllPrivate),
   }),
   service(MessageStore, {
-    transaction: postgres(({ transaction }) =>
-      transaction(({ greatestCacheId }) => greatestCacheId("public")),
-    ),
+    transaction: postgres(({ transaction }) => transaction(({ lockQueue }) => lockQueue("public"))),
     prepareInsert: nothing(({ prepareInsert }) => prepareInsert("public", [])),
     greatestCacheId: postgres(({ greatestCacheId }) => greatestCacheId("public")),
     history: postgres(({ history }) => history({ queue: "public" }, newest, 10, [])),

@@ -77,7 +77,7 @@ const flush = (
   )
 }
 
-const withoutLock = { lockQueue: () => Effect.void }
+const withoutLock = { lockQueue: () => Effect.succeed(0) }
 
 const rows = ({ control }: Servers) =>
   Effect.map(control.rows("private"), (found) => found.map(({ message }) => message))

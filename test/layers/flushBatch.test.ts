@@ -54,7 +54,7 @@ const withoutLock = Layer.effect(
     MessageStore.of({
       ...store,
       transaction: (body) =>
-        store.transaction((transaction) => body({ ...transaction, lockQueue: () => Effect.void })),
+        store.transaction((transaction) => body({ ...transaction, lockQueue: store.greatestCacheId })),
     }),
   ),
 )

@@ -266,7 +266,7 @@ const stepwise = (
           store.transaction((transaction) =>
             body({
               ...transaction,
-              lockQueue: options.takesLock ? transaction.lockQueue : () => Effect.void,
+              lockQueue: options.takesLock ? transaction.lockQueue : store.greatestCacheId,
               insert: (name, messages) =>
                 Effect.tap(transaction.insert(name, messages), () => pass("inserted")),
             }).pipe(Effect.zipLeft(pass("commit"))),

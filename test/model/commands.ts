@@ -288,7 +288,7 @@ const continueFlush = (options: Omit<FlushOptions, "queue">) =>
     run: (world) =>
       Effect.gen(function* () {
         const { step: stoodAt, queue, disruptions, readOnlySpells } = world.stopped[process]!
-        const hasCompared = flushSteps.indexOf(stoodAt) >= flushSteps.indexOf("commit")
+        const hasCompared = stoodAt !== "begin"
         world.stopped[process] = undefined
         const mayFail =
           World.isDisturbed(world) ||

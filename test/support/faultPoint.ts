@@ -6,14 +6,18 @@ import { Redis } from "iovalkey"
 import { createHash } from "node:crypto"
 import { readFileSync } from "node:fs"
 import { Client } from "pg"
+import { from } from "pg-copy-streams"
+import { sentText } from "./sentText.ts"
 
 /**
  * - `afterReading`: a batch is read, and nothing of it is stored.
+ * - `whileCopying`: PostgreSQL waits for its rows.
  * - `betweenInserts`: its rows are inserted, and what is to be quarantined is not.
  * - `beforeCommit`, `beforeAcknowledge`, `afterAcknowledge`: as they say.
  */
 export type FaultPoint =
   | "afterReading"
+  | "whileCopying"
   | "betweenInserts"
   | "beforeCommit"
   | "beforeAcknowledge"
@@ -65,13 +69,22 @@ const observePostgres = (): void => {
   const withRows = new WeakSet<object>()
   const query = Client.prototype.query as (this: object, ...args: ReadonlyArray<unknown>) => unknown
   const observed = function (this: object, ...args: Array<unknown>): unknown {
-    const text = String(args[0]).trim()
-    if (text.startsWith("INSERT INTO chat_messages")) withRows.add(this)
+    const text = sentText(args[0])
+    if (/\bCOPY chat_messages\b/.test(text)) withRows.add(this)
     if (text.startsWith("INSERT INTO quarantined_messages")) reach("betweenInserts")
     if (text === "COMMIT" && withRows.has(this)) reach("beforeCommit")
     return query.apply(this, args)
   }
   Client.prototype.query = observed as typeof Client.prototype.query
+
+  const copying = Object.getPrototypeOf(from("")) as {
+    handleCopyInResponse: (this: object, connection: unknown) => void
+  }
+  const { handleCopyInResponse } = copying
+  copying.handleCopyInResponse = function (connection) {
+    reach("whileCopying")
+    handleCopyInResponse.call(this, connection)
+  }
 }
 
 if (chosen !== undefined) {

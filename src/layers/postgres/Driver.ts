@@ -1,5 +1,6 @@
 import { createDriverFactory, type DriverFactory, type DriverQueryResult } from "slonik"
 import * as Connection from "./Connection.ts"
+import * as Copy from "./Copy.ts"
 
 /**
  * Connects slonik to pg.
@@ -17,6 +18,10 @@ export const make = (options: Connection.ConnectionOptions): DriverFactory =>
         connect,
         end,
         query: async (statement, values) => {
+          if (Copy.isCopy(statement)) {
+            const rowCount = await Copy.run(client, statement, values?.[0])
+            return { command: "COPY", fields: [], rowCount, rows: [] } satisfies DriverQueryResult
+          }
           const answer = await client.query(statement, values)
           // Several statements in one text, which is possible without values, have an answer each.
           const { command, rowCount, rows } = Array.isArray(answer) ? answer.at(-1) : answer

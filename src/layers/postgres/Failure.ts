@@ -3,6 +3,7 @@ import { DatabaseError } from "pg"
 import { RowsRefused, type StoreError, StoreMisconfigured, StoreUnavailable } from "../../domain/Errors.ts"
 import { faultOf } from "../../domain/SqlState.ts"
 import { tlsProblem } from "../tlsProblem.ts"
+import * as Copy from "./Copy.ts"
 
 /**
  * Classes whose messages speak of the server, its objects and its settings, and never quote a value. What PostgreSQL
@@ -56,13 +57,14 @@ export interface Failure {
   readonly reason: string
   /** `null` when the server did not answer. */
   readonly sqlstate: string | null
-  /** The `message_id` of the row that violates a constraint, if it is one of a table of messages. */
-  readonly suspect?: string | undefined
+  /** Index of the row that the server was at, where it said so. */
+  readonly suspect?: number | undefined
 }
 
-/** Such as `Failing row contains (7, 018f…, …`, in whatever language. What users wrote comes after that. */
-const suspectIn = (error: DatabaseError): string | undefined =>
-  /^[^(]*\(\d+, ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}), /.exec(error.detail ?? "")?.[1]
+const suspectOf = (error: DatabaseError): number | undefined => {
+  const line = Copy.lineIn(error.where)
+  return line === undefined ? undefined : line - 1
+}
 
 export const failureOf = (error: unknown): Failure => {
   const server = serverError(error)
@@ -71,7 +73,7 @@ export const failureOf = (error: unknown): Failure => {
         reason: tlsProblem(error, "sslrootcert=<file> in DATABASE_URL") ?? clientReason(error),
         sqlstate: null,
       }
-    : { reason: serverReason(server.code, server), sqlstate: server.code, suspect: suspectIn(server) }
+    : { reason: serverReason(server.code, server), sqlstate: server.code, suspect: suspectOf(server) }
 }
 
 export const isData = ({ sqlstate }: Failure): boolean => faultOf(sqlstate ?? undefined) === "data"

@@ -1,6 +1,7 @@
 import { type FragmentSqlToken, type QuerySqlToken, sql } from "slonik"
 import { type CachedMessage, highestCountedCacheId, type QueueName } from "../../domain/Message.ts"
 import * as ArrayLiteral from "./ArrayLiteral.ts"
+import * as Copy from "./Copy.ts"
 
 interface Table {
   readonly name: FragmentSqlToken
@@ -54,75 +55,101 @@ const tables: Readonly<Record<QueueName, Table>> = {
 
 const comma = sql.fragment`, `
 
-export interface Batch {
-  /**
-   * Of messages of which none is stored: it is refused as a whole where one is, and otherwise costs PostgreSQL a fifth less
-   * than `insert`.
-   */
-  readonly insertNew: QuerySqlToken
-  /** Passes over the messages that are stored. */
-  readonly insert: QuerySqlToken
-  /** Rows `{ ordinal, is_missing, is_deleted }`, by ordinal from 1, of the messages that are not stored as they are given. */
-  readonly compare: QuerySqlToken
-  /**
-   * Rows `{ ordinal, message_id }`, by ordinal from 1, of the messages that are stored with the same content and time,
-   * under their own id rather than under another one.
-   */
-  readonly twins: (sameCacheId: boolean) => QuerySqlToken
-}
-
-/** The statements for a batch. Each value is bound once per statement and column, as an array. */
-export const batch = (queue: QueueName, messages: ReadonlyArray<CachedMessage>): Batch => {
-  const { name, content } = tables[queue]
-  const columns = sql.join(
+const columnsOf = ({ content }: Table): FragmentSqlToken =>
+  sql.fragment`${sql.join(
     content.map(({ column }) => sql.identifier([column])),
     comma,
+  )}`
+
+const valueOf = (message: CachedMessage, column: string): string =>
+  (message as unknown as Readonly<Record<string, string>>)[column]!
+
+/**
+ * Of messages of which none is stored or deleted: it is refused as a whole where one is stored. It costs PostgreSQL a
+ * fourth less than `insert`.
+ */
+export const copy = (queue: QueueName, messages: ReadonlyArray<CachedMessage>): QuerySqlToken => {
+  const table = tables[queue]
+  const columns = table.content.map(({ column }) => column)
+  let lines = ""
+  for (const message of messages) {
+    lines += `${message.message_id}\t${message.cache_id}\t`
+    for (const column of columns) lines += `${Copy.escape(valueOf(message, column))}\t`
+    lines += `${message.authored_at}\n`
+  }
+  return Copy.statement(
+    sql.fragment`${table.name} (message_id, cache_id, ${columnsOf(table)}, authored_at)`,
+    lines,
   )
-  const valuesOf = (column: string) =>
-    ArrayLiteral.texts(
-      messages.map((message) => (message as unknown as Readonly<Record<string, string>>)[column]!),
-    )
+}
+
+/** The messages as rows `given`. Each value is bound once per statement and column, as an array. */
+const given = (table: Table, messages: ReadonlyArray<CachedMessage>): FragmentSqlToken => {
+  const valuesOf = (column: string) => ArrayLiteral.texts(messages.map((message) => valueOf(message, column)))
   // Bound as text and not as varchar(n): a cast would cut what is too long, where an assignment refuses it.
-  const given = sql.fragment`
+  return sql.fragment`
     unnest(
       ${valuesOf("message_id")}::uuid[],
       ${ArrayLiteral.integers(messages.map(({ cache_id }) => cache_id))}::bigint[],
       ${sql.join(
-        content.map(({ column }) => sql.fragment`${valuesOf(column)}::text[]`),
+        table.content.map(({ column }) => sql.fragment`${valuesOf(column)}::text[]`),
         comma,
       )},
       ${valuesOf("authored_at")}::timestamptz[]
-    ) WITH ORDINALITY AS given (message_id, cache_id, ${columns}, authored_at, ordinal)`
-  const insertNew = sql.unsafe`
-      INSERT INTO ${name} (message_id, cache_id, ${columns}, authored_at)
-      SELECT message_id, cache_id, ${columns}, authored_at FROM ${given}
+    ) WITH ORDINALITY AS given (message_id, cache_id, ${columnsOf(table)}, authored_at, ordinal)`
+}
+
+/** Passes over the messages that are stored or deleted. */
+export const insert = (queue: QueueName, messages: ReadonlyArray<CachedMessage>): QuerySqlToken => {
+  const table = tables[queue]
+  const columns = columnsOf(table)
+  return sql.unsafe`
+      INSERT INTO ${table.name} (message_id, cache_id, ${columns}, authored_at)
+      SELECT message_id, cache_id, ${columns}, authored_at FROM ${given(table, messages)}
       WHERE NOT EXISTS (
         SELECT FROM deleted_messages AS deleted
         WHERE deleted.queue = ${queue} AND deleted.message_id = given.message_id
       )
-      ORDER BY ordinal`
-  return {
-    insertNew,
-    insert: sql.unsafe`${insertNew} ON CONFLICT (message_id) DO NOTHING`,
-    compare: sql.unsafe`
+      ORDER BY ordinal
+      ON CONFLICT (message_id) DO NOTHING`
+}
+
+/** Rows `{ ordinal, is_missing, is_deleted }`, by ordinal from 1, of the messages that are not stored as they are given. */
+export const compare = (queue: QueueName, messages: ReadonlyArray<CachedMessage>): QuerySqlToken => {
+  const table = tables[queue]
+  return sql.unsafe`
       SELECT given.ordinal, stored.message_id IS NULL AS is_missing, deleted.message_id IS NOT NULL AS is_deleted
-      FROM ${given}
-      LEFT JOIN ${name} AS stored ON stored.message_id = given.message_id
+      FROM ${given(table, messages)}
+      LEFT JOIN ${table.name} AS stored ON stored.message_id = given.message_id
       LEFT JOIN deleted_messages AS deleted ON deleted.queue = ${queue} AND deleted.message_id = given.message_id
       WHERE stored.message_id IS NULL
         OR (${sql.join(
-          content.map(({ column }) => sql.identifier(["stored", column])),
+          table.content.map(({ column }) => sql.identifier(["stored", column])),
           comma,
         )}) IS DISTINCT FROM (${sql.join(
-          content.map(({ column, type }) => sql.fragment`${sql.identifier(["given", column])}::${type}`),
+          table.content.map(
+            ({ column, type }) => sql.fragment`${sql.identifier(["given", column])}::${type}`,
+          ),
           comma,
         )})
-      ORDER BY given.ordinal`,
-    twins: (sameCacheId) => sql.unsafe`
+      ORDER BY given.ordinal`
+}
+
+/**
+ * Rows `{ ordinal, message_id }`, by ordinal from 1, of the messages that are stored with the same content and time,
+ * under their own id rather than under another one.
+ */
+export const twins = (
+  queue: QueueName,
+  messages: ReadonlyArray<CachedMessage>,
+  sameCacheId: boolean,
+): QuerySqlToken => {
+  const table = tables[queue]
+  return sql.unsafe`
       SELECT given.ordinal, (array_agg(
         stored.message_id::text ORDER BY stored.message_id = given.message_id DESC, stored.message_id
       ))[1] AS message_id
-      FROM ${given} JOIN ${name} AS stored ON ${
+      FROM ${given(table, messages)} JOIN ${table.name} AS stored ON ${
         sameCacheId
           ? sql.fragment`stored.cache_id = given.cache_id
               AND stored.authored_at > given.authored_at - interval '1 second'
@@ -130,27 +157,49 @@ export const batch = (queue: QueueName, messages: ReadonlyArray<CachedMessage>):
           : sql.fragment`stored.authored_at = given.authored_at`
       }
         AND (${sql.join(
-          content.map(({ column }) => sql.identifier(["stored", column])),
+          table.content.map(({ column }) => sql.identifier(["stored", column])),
           comma,
         )}) = (${sql.join(
-          content.map(({ column }) => sql.identifier(["given", column])),
+          table.content.map(({ column }) => sql.identifier(["given", column])),
           comma,
         )})
-      GROUP BY given.ordinal`,
-  }
+      GROUP BY given.ordinal`
 }
 
 /** No row. The first half of the lock's key is the one of all locks of chat-cache, the second is the table. */
 export const lock = (queue: QueueName): QuerySqlToken =>
   sql.unsafe`SELECT pg_advisory_xact_lock(1667785076, ${tables[queue].literal}::regclass::oid::int4)`
 
+export interface Circumstances {
+  /** Whether a message of this queue was ever deleted. */
+  readonly has_deletions: boolean
+  /** Whether policies of the table hold for this user. Then PostgreSQL refuses COPY. */
+  readonly has_row_security: boolean
+}
+
 /**
- * No row. Insertions share this lock and a deletion has it alone: without it, an insertion that began before a deletion
- * could commit after it. It is its own statement, because a statement does not see what was committed while it waited.
- * The key is the one of `lock` with the table negated.
+ * One row, `Circumstances`, which stay as they are until the end of the transaction.
+ *
+ * Insertions share this lock and a deletion has it alone: without it, an insertion that began before a deletion could
+ * commit after it. It is its own statement, because a statement does not see what was committed while it waited. The key
+ * is the one of `lock` with the table negated.
  */
-export const lockAgainstDeletion = (queue: QueueName): QuerySqlToken =>
-  sql.unsafe`SELECT pg_advisory_xact_lock_shared(1667785076, -(${tables[queue].literal}::regclass::oid::int4))`
+export const lockAgainstDeletion = (queue: QueueName): QuerySqlToken => {
+  const { literal } = tables[queue]
+  return sql.unsafe`
+    SELECT pg_advisory_xact_lock_shared(1667785076, -(${literal}::regclass::oid::int4));
+    SELECT EXISTS (SELECT FROM deleted_messages WHERE queue = ${sql.literalValue(queue)}) AS has_deletions,
+      row_security_active(${literal}::regclass::oid) AS has_row_security`
+}
+
+/** One row `{ is_deleted }`: whether any of these messages was deleted. */
+export const isAnyDeleted = (queue: QueueName, messages: ReadonlyArray<CachedMessage>): QuerySqlToken =>
+  sql.unsafe`
+    SELECT EXISTS (
+      SELECT FROM deleted_messages
+      WHERE queue = ${queue}
+        AND message_id = ANY (${ArrayLiteral.texts(messages.map(({ message_id }) => message_id))}::uuid[])
+    ) AS is_deleted`
 
 export const lockForDeletion = (queue: QueueName): QuerySqlToken =>
   sql.unsafe`SELECT pg_advisory_xact_lock(1667785076, -(${tables[queue].literal}::regclass::oid::int4))`
@@ -178,4 +227,4 @@ export const remove = (queue: QueueName, messageId: string): QuerySqlToken => {
 
 /** Of the ids that counters give. `NULL` when there is none. */
 export const greatestCacheId = (queue: QueueName): FragmentSqlToken =>
-  sql.fragment`(SELECT max(cache_id) FROM ${tables[queue].name} WHERE cache_id <= ${highestCountedCacheId})`
+  sql.fragment`(SELECT max(cache_id) FROM ${tables[queue].name} WHERE cache_id <= ${sql.literalValue(String(highestCountedCacheId))})`

@@ -68,4 +68,5 @@ export const resolve = (id: number, status: "replayed" | "discarded"): QuerySqlT
 
 /** Of the ids that counters give. `NULL` when there is none. */
 export const greatestCacheId = (queue: QueueName): FragmentSqlToken =>
-  sql.fragment`(SELECT max(cache_id) FROM quarantined_messages WHERE queue = ${queue} AND cache_id <= ${highestCountedCacheId})`
+  sql.fragment`(SELECT max(cache_id) FROM quarantined_messages 
+    WHERE queue = ${sql.literalValue(queue)} AND cache_id <= ${sql.literalValue(String(highestCountedCacheId))})`

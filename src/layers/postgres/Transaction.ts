@@ -2,6 +2,7 @@ import { Effect, Exit } from "effect"
 import { type DatabasePool, type QueryResult, type QuerySqlToken, sql } from "slonik"
 import { type StoreError, StoreUnavailable } from "../../domain/Errors.ts"
 import type { PostgresTransaction } from "../../services/Postgres.ts"
+import * as Copy from "./Copy.ts"
 import { type Failure, failureOf, isData, rowsRefused, storeError } from "./Failure.ts"
 import * as Lease from "./Lease.ts"
 
@@ -85,14 +86,14 @@ const open = (
 
   const query = (statement: QuerySqlToken) => inTurn(orSpoil(send(statement)))
 
-  const attempt = (statement: QuerySqlToken, before: ReadonlyArray<QuerySqlToken> = []) =>
+  const attempt = (statement: QuerySqlToken) =>
     inTurn(
       Effect.gen(function* () {
-        yield* orSpoil(
-          send(together([...before, ...(isSavepointSet ? [releaseSavepoint] : []), setSavepoint])),
-        )
+        const preparation = together([...(isSavepointSet ? [releaseSavepoint] : []), setSavepoint])
+        const isCopy = Copy.isCopy(statement.sql)
+        if (!isCopy) yield* orSpoil(send(preparation))
         isSavepointSet = true
-        const result = yield* Effect.either(send(statement))
+        const result = yield* Effect.either(send(isCopy ? Copy.after(preparation, statement) : statement))
         if (result._tag === "Left") {
           if (!isData(result.left)) return yield* orSpoil(Effect.fail(result.left))
           yield* orSpoil(send(rollbackToSavepoint))
