@@ -13,20 +13,19 @@ import { entriesOf, makeMessages } from "./support/messages.ts"
 import type { Contestant, MakeQuestion } from "./support/Question.ts"
 import * as tables from "./support/tables.ts"
 
-const { flushBatchSize } = SettingsConfig.defaults
-const smallBatchSize = 500
+/** The default, and the largest one that can be set. */
+const batchSizes = [SettingsConfig.defaults.flushBatchSize, 10_000]
 const oneBadOf = 2000
 
-const contestantsOver = (sockets: number): ReadonlyArray<FlushContestant> => [
-  insertPerRow.contestant(flushBatchSize),
-  flusher.contestant(flushBatchSize),
-  flusher.contestantWithBadRows(flushBatchSize, oneBadOf),
-  copy.contestant(flushBatchSize, sockets),
-  insertPerRow.contestant(smallBatchSize),
-  flusher.contestant(smallBatchSize),
-]
+const contestantsOver = (sockets: number): ReadonlyArray<FlushContestant> =>
+  batchSizes.flatMap((batchSize) => [
+    insertPerRow.contestant(batchSize),
+    flusher.contestant(batchSize),
+    flusher.contestantWithBadRows(batchSize, oneBadOf),
+    copy.contestant(batchSize, sockets),
+  ])
 
-const messagesByDefault = 100_000
+const messagesByDefault = 200_000
 
 /** How many rows per second leave the queue for PostgreSQL. */
 export const make: MakeQuestion = (options) =>
@@ -90,7 +89,7 @@ export const make: MakeQuestion = (options) =>
         "one connection unless said",
       ],
       doesNotShow:
-        "Publishing at the same time; a table that is large already; a PostgreSQL on another machine, where one statement per row costs a round trip through the network each; several daemons. The plain way validates nothing, keeps no journal and has no quarantine: dying between COMMIT and LTRIM, or at a bad row, it would fail on that batch for ever. COPY reads no queue and would fail as a whole at a duplicate.",
+        "Publishing at the same time; a table that is large already; a queue from which messages were ever deleted (the ids of each batch are looked up then); a PostgreSQL on another machine, where one statement per row costs a round trip through the network each; several daemons. The plain way validates nothing, keeps no journal and has no quarantine: dying between COMMIT and LTRIM, or at a bad row, it would fail on that batch for ever. COPY reads no queue and would fail as a whole at a duplicate.",
       contestants: yield* Effect.forEach(contestants, enter),
     }
   })

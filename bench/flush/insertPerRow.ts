@@ -49,7 +49,7 @@ export const nameOf = (batchSize: number): string => `INSERT per row, batches of
 export const contestant = (batchSize: number): FlushContestant => ({
   name: nameOf(batchSize),
   batchSize,
-  oneOf: 4,
+  oneOf: 8,
   open: ({ keyPrefix }) =>
     Effect.map(Effect.all([connections.valkey, openPool]), ([client, pool]) =>
       Effect.promise(() => workOff(client, pool, Keys.make(keyPrefix).flushQueue.public, batchSize)),

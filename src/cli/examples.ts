@@ -64,7 +64,7 @@ const settings: ReadonlyArray<readonly [name: string, fallback: string, meaning:
     "how long the recent messages of a channel stay cached after its last one",
   ],
   ["CHAT_CACHE_FLUSH_INTERVAL", "2 minutes", "the longest wait for a flush"],
-  ["CHAT_CACHE_FLUSH_BATCH_SIZE", "5000", "rows in one transaction"],
+  ["CHAT_CACHE_FLUSH_BATCH_SIZE", "2000", "rows in one transaction"],
   ["CHAT_CACHE_MAX_QUEUE_LENGTH", "1000000", "past it, publishing answers QueueFull"],
   ["CHAT_CACHE_MESSAGE_LIMIT", "10", "messages of one user per window"],
   ["CHAT_CACHE_WINDOW_SECONDS", "60", "length of that window"],

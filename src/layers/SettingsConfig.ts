@@ -47,7 +47,7 @@ export const defaults: Settings["Type"] = {
   maxCacheSize: 500,
   channelIdleTime: Duration.days(1),
   flushInterval: Duration.minutes(2),
-  flushBatchSize: 5000,
+  flushBatchSize: 2000,
   flushBatchBytes,
   maxQueueLength: 1_000_000,
   rateLimit: { message_limit: 10, window_seconds: 60 },

@@ -187,7 +187,7 @@ export const operations: Readonly<Record<string, OperationText>> = {
         window_seconds: 60,
         max_cache_size: 500,
         flush_interval_ms: 120_000,
-        flush_batch_size: 5000,
+        flush_batch_size: 2000,
         max_queue_length: 1_000_000,
         shutdown_timeout_ms: 25_000,
       },

@@ -47,22 +47,25 @@ const open = (
   run: (statement: QuerySqlToken) => Promise<QueryResult<unknown>>,
 ): OpenTransaction => {
   const turns = Effect.unsafeMakeSemaphore(1)
-  let isBegun = false
+  /** What has to come before the next statement. */
+  let before: ReadonlyArray<QuerySqlToken> = [beginning]
   let isSavepointSet = false
   // PostgreSQL answers COMMIT with a silent ROLLBACK once a statement has failed, and slonik passes that off as success.
   let spoiled: StoreError | undefined
 
-  /** The beginning goes with the first statement, in one text where that has no values. */
-  const runBegun = (statement: QuerySqlToken): Promise<QueryResult<unknown>> => {
-    if (isBegun) return run(statement)
-    isBegun = true
+  /** In one text and so in one round trip, unless the statement has values. */
+  const runNext = (statement: QuerySqlToken): Promise<QueryResult<unknown>> => {
+    if (before.length === 0) return run(statement)
+    const first = together(before)
+    before = []
+    if (Copy.isCopy(statement.sql)) return run(Copy.after(first, statement))
     return statement.values.length === 0
-      ? run(together([beginning, statement]))
-      : run(beginning).then(() => run(statement))
+      ? run(together([first, statement]))
+      : run(first).then(() => run(statement))
   }
   const send = (statement: QuerySqlToken): Effect.Effect<QueryResult<unknown>, Failure> =>
     Effect.tryPromise({
-      try: () => runBegun(statement),
+      try: () => runNext(statement),
       // What broke the connection says more than that it is closed.
       catch: (error) => failureOf(lease.broken() ?? error),
     })
@@ -89,14 +92,12 @@ const open = (
   const attempt = (statement: QuerySqlToken) =>
     inTurn(
       Effect.gen(function* () {
-        const preparation = together([...(isSavepointSet ? [releaseSavepoint] : []), setSavepoint])
-        const isCopy = Copy.isCopy(statement.sql)
-        if (!isCopy) yield* orSpoil(send(preparation))
+        before = [...before, ...(isSavepointSet ? [releaseSavepoint] : []), setSavepoint]
         isSavepointSet = true
-        const result = yield* Effect.either(send(isCopy ? Copy.after(preparation, statement) : statement))
+        const result = yield* Effect.either(send(statement))
         if (result._tag === "Left") {
           if (!isData(result.left)) return yield* orSpoil(Effect.fail(result.left))
-          yield* orSpoil(send(rollbackToSavepoint))
+          before = [rollbackToSavepoint]
           isSavepointSet = false
           return yield* rowsRefused(result.left)
         }
