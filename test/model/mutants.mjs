@@ -260,13 +260,24 @@ export const mutants = [
     ],
   },
   {
-    name: "a flush stores what was deleted (PostgreSQL)",
+    name: "a flush inserts what was deleted (PostgreSQL)",
     layer: servers,
     edits: [
       {
         file: "src/layers/postgres/MessageRows.ts",
         before: "WHERE NOT EXISTS (",
         after: "WHERE true OR NOT EXISTS (",
+      },
+    ],
+  },
+  {
+    name: "a flush copies what was deleted",
+    layer: servers,
+    edits: [
+      {
+        file: "src/layers/MessageStorePostgres.ts",
+        before: "return !rows[0]!.is_deleted",
+        after: "return true",
       },
     ],
   },
@@ -303,9 +314,9 @@ export const mutants = [
     layer: servers,
     edits: [
       {
-        file: "src/layers/MessageStorePostgres.ts",
-        before: ".attempt(batch.insertNew, [MessageRows.lockAgainstDeletion(queue)])",
-        after: ".attempt(batch.insertNew)",
+        file: "src/layers/postgres/MessageRows.ts",
+        before: "SELECT pg_advisory_xact_lock_shared(1667785076, -(${literal}::regclass::oid::int4));",
+        after: "",
       },
     ],
   },
