@@ -64,20 +64,21 @@ export const make: MakeQuestion = (options) =>
       })
     const rewrite = connections.rewriteAppendOnlyFile(client)
 
+    // The very first ones would be the only ones that were not read while others were stored.
     const first: Contestant = {
-      name: `the first ${part} of ${backlog}`,
+      name: `the second ${part} of ${backlog}`,
       prepare: Effect.promise(async () => {
         await tables.empty(postgres)
         await fillQueue(client, flushQueue.public, backlog, options)
         await client.set(counter.public, backlog)
-      }).pipe(Effect.zipRight(rewrite)),
+      }).pipe(Effect.zipRight(flush(part)), Effect.zipRight(rewrite)),
       run: flush(part),
-      check: stored(part),
+      check: stored(2 * part),
     }
     const last: Contestant = {
       name: `the last ${part} of ${backlog}`,
       baseline: first.name,
-      prepare: flush(backlog - 2 * part).pipe(
+      prepare: flush(backlog - 3 * part).pipe(
         Effect.zipRight(Effect.promise(() => postgres.query("CHECKPOINT"))),
         Effect.zipRight(rewrite),
       ),
@@ -92,7 +93,7 @@ export const make: MakeQuestion = (options) =>
       amount: part,
       conditions: [`a backlog of ${backlog} messages`, `batches of ${flushBatchSize}`],
       doesNotShow:
-        "A table that no longer fits into memory. The first part of a backlog meets an empty table, the last one a table of that size: the two influences are not told apart.",
+        "A table that no longer fits into memory. The second part of a backlog meets a table that is nearly empty, the last one a table of that size: the two influences are not told apart.",
       contestants: [first, last],
       maximumRepetitions: 3,
     }

@@ -58,7 +58,7 @@ it.live(
       for (const version of ["node", "valkey", "postgresql"]) {
         assert.match(stdout, new RegExp(`${version} \\S*\\d`))
       }
-      assert.match(stderr, /^flush 12\/12 \(round 1 of 1\): .+; about 0 s left$/m)
+      assert.match(stderr, /^flush 16\/16 \(round 1 of 1\): .+; about 0 s left$/m)
       assert.match(
         stdout,
         /\d+ of 200 messages are lost/,

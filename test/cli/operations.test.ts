@@ -62,6 +62,7 @@ bothWays("takes messages, shows them and moves them into PostgreSQL", ({ run }) 
     assert.strictEqual(status.json.queues.public.length, 3)
 
     const flushed = yield* run(["flush", "--json"])
+    assert.strictEqual(flushed.code, 0, flushed.stderr)
     assert.deepInclude(flushed.json.public, { persisted: 2, duplicates: 1, quarantined: 0, remaining: 0 })
     assert.strictEqual(flushed.json.private.persisted, 1)
 
