@@ -296,6 +296,30 @@ layer(environment, { excludeTestServices: true })("PostgreSQL", (it) => {
     }),
   )
 
+  it.effect("a refusal that comes while most rows are still on their way disturbs nothing that follows", () =>
+    Effect.gen(function* () {
+      yield* control(
+        "ALTER TABLE chat_messages ADD CONSTRAINT no_shouting CHECK (message <> upper(message)) NOT VALID",
+      )
+      const loud = publicMessage(++given, { message: "LOUD" })
+      // More than the buffers between here and the server hold.
+      const quiet = Array.from({ length: 3000 }, () =>
+        publicMessage(++given, { message: "quiet ".repeat(500) }),
+      )
+      const store = yield* MessageStore
+      const report = yield* store.transaction((transaction) =>
+        transaction.insert("public", [loud, ...quiet]).pipe(
+          Effect.flip,
+          Effect.tap((error) => expect(error).toMatchObject({ _tag: "RowsRefused", suspect: 0 })),
+          Effect.zipRight(transaction.insert("public", quiet)),
+        ),
+      )
+      expect(report).toEqual({ inserted: quiet.length, conflicts: [], deleted: [] })
+      expect((yield* rowsOf("public", [loud, ...quiet])).length).toBe(quiet.length)
+      yield* control("ALTER TABLE chat_messages DROP CONSTRAINT no_shouting")
+    }),
+  )
+
   it.effect("copies new messages, and looks at each only where one is stored or deleted", () =>
     Effect.gen(function* () {
       const sent: Array<string> = []

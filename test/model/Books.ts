@@ -137,6 +137,10 @@ export interface Observer {
   readonly fold: Effect.Effect<FoldedState>
 }
 
+/** Whoever finds PostgreSQL read-only gives up the connections of his process, also those that look. */
+const again = <A, E extends { readonly _tag: string }>(look: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.retry(look, { times: 3, while: ({ _tag }) => _tag === "StoreUnavailable" })
+
 export const observer = (servers: Servers): Effect.Effect<Observer> =>
   Effect.gen(function* () {
     const cache = Context.get(servers.ports, MessageCache)
@@ -163,12 +167,12 @@ export const observer = (servers: Servers): Effect.Effect<Observer> =>
         rows: perQueue(servers.control.rows),
         deleted: perQueue((name) => Effect.map(servers.control.deleted(name), (ids) => new Set(ids))),
         hidden: perQueue(cache.deletedIds),
-        quarantine: store.quarantineEntries({ limit: 100_000 }),
-        live: live.refresh,
+        quarantine: again(store.quarantineEntries({ limit: 100_000 })),
+        live: again(live.refresh),
       },
       { concurrency: "unbounded" },
     ).pipe(Effect.orDie)
-    const fold = Effect.orDie(Effect.flatMap(journalState, ({ refresh }) => refresh))
+    const fold = Effect.orDie(again(Effect.flatMap(journalState, ({ refresh }) => refresh)))
     return { look, fold }
   })
 

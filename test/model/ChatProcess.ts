@@ -120,9 +120,15 @@ const disturbedTransaction = (
     ...transaction,
     insert: (queue, messages) => {
       if (disturbances.store === "insert timed out") return Effect.fail(storeErrors["insert timed out"])
-      return disturbances.constraint && messages.some(({ message }) => message.startsWith("refused"))
-        ? Effect.fail(new RowsRefused({ reason: "a check constraint is violated", sqlstate: "23514" }))
-        : unlessReadOnly(transaction.insert(queue, messages))
+      const inserting = unlessReadOnly(transaction.insert(queue, messages))
+      const isBad = messages.some(({ message }) => message.startsWith("refused"))
+      if (!disturbances.constraint || !isBad) return inserting
+      return Effect.flatMap(transaction.storedTwins(queue, messages, false), ([twin]) =>
+        // What the constraint came too late for is passed over, once it stands alone.
+        messages.length === 1 && twin === messages[0]!.message_id
+          ? inserting
+          : new RowsRefused({ reason: "a check constraint is violated", sqlstate: "23514" }),
+      )
     },
     deleteMessage: (queue, messageId) => unlessReadOnly(transaction.deleteMessage(queue, messageId)),
     quarantine: (queue, entries) => unlessReadOnly(transaction.quarantine(queue, entries)),
