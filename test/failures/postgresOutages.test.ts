@@ -62,7 +62,8 @@ layer(scene({ CHAT_CACHE_MAX_CACHE_SIZE: "20", CHAT_CACHE_FLUSH_BATCH_SIZE: "10"
           yield* postgres.start
         }
         yield* Fiber.interrupt(load)
-        yield* settles
+        // Fewer than make a flush due may be left.
+        yield* Effect.raceFirst(settles, Effect.forever(flush(daemon)))
       }).pipe(Effect.scoped),
   )
 
