@@ -7,8 +7,6 @@ import type { ClientBase } from "pg"
 import { from } from "pg-copy-streams"
 import { type FragmentSqlToken, type QuerySqlToken, sql } from "slonik"
 
-const ending = " FROM STDIN"
-
 /** @param target a table with its columns in brackets, whose values stand in each line in the same order */
 export const statement = (target: FragmentSqlToken, lines: string): QuerySqlToken => ({
   ...sql.unsafe`COPY ${target} FROM STDIN`,
@@ -21,7 +19,7 @@ export const after = (before: QuerySqlToken, copy: QuerySqlToken): QuerySqlToken
   sql: `${before.sql}; ${copy.sql}`,
 })
 
-export const isCopy = (text: string): boolean => text.endsWith(ending)
+export const isCopy = (text: string): boolean => text.endsWith(" FROM STDIN")
 
 /** Returns the number of rows. */
 export const run = async (client: ClientBase, text: string, lines: unknown): Promise<number> => {

@@ -66,7 +66,7 @@ const valueOf = (message: CachedMessage, column: string): string =>
 
 /**
  * Of messages of which none is stored or deleted: it is refused as a whole where one is stored. It costs PostgreSQL a
- * fourth less than `insert`.
+ * fifth less than an INSERT that passes over nothing, and that one a fifth less than `insert`.
  */
 export const copy = (queue: QueueName, messages: ReadonlyArray<CachedMessage>): QuerySqlToken => {
   const table = tables[queue]
