@@ -41,7 +41,10 @@ it.live("down at start: messages are taken as long as Valkey knows the last id, 
   }).pipe(Effect.scoped, Effect.provide(servers)),
 )
 
-layer(scene({ CHAT_CACHE_MAX_CACHE_SIZE: "20", CHAT_CACHE_FLUSH_BATCH_SIZE: "10" }), {
+/** How many queued messages make a flush due. */
+const threshold = 20
+
+layer(scene({ CHAT_CACHE_MAX_CACHE_SIZE: String(threshold), CHAT_CACHE_FLUSH_BATCH_SIZE: "10" }), {
   excludeTestServices: true,
 })("PostgreSQL that breaks off", (it) => {
   it.effect(
@@ -62,7 +65,14 @@ layer(scene({ CHAT_CACHE_MAX_CACHE_SIZE: "20", CHAT_CACHE_FLUSH_BATCH_SIZE: "10"
           yield* postgres.start
         }
         yield* Fiber.interrupt(load)
-        // Fewer than make a flush due may be left.
+        yield* eventually(
+          "no more is queued than makes a flush due",
+          Effect.map(
+            Daemon.request("GET", `${daemon.url}/status`),
+            ({ body }) => body.queues.public.length < threshold,
+          ),
+          "45 seconds",
+        )
         yield* Effect.raceFirst(settles, Effect.forever(flush(daemon)))
       }).pipe(Effect.scoped),
   )
