@@ -1,5 +1,5 @@
 /** The load: clients that publish, now and then read, and send again what they do not know the fate of. */
-import { Clock, Effect, Random } from "effect"
+import { Clock, Effect, Random, Schedule } from "effect"
 import { v7 as uuidV7 } from "uuid"
 import { type QueueName, queueNames } from "../../src/domain/Message.ts"
 import * as Books from "./books.ts"
@@ -188,8 +188,7 @@ export const run = (
 
 /** Once nothing fails any more, every message of unknown fate is confirmed. */
 export const confirmAll = (world: World, load: Load): Effect.Effect<void> =>
-  Effect.whileLoop({
-    while: () => load.toSendAgain.length > 0,
-    body: () => Effect.zipRight(sendAgain(world, load, 100), Effect.sleep("10 millis")),
-    step: () => {},
-  })
+  sendAgain(world, load, 100).pipe(
+    Effect.repeat({ schedule: Schedule.spaced("10 millis"), until: () => load.toSendAgain.length === 0 }),
+    Effect.asVoid,
+  )
